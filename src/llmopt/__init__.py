@@ -1,0 +1,77 @@
+"""llmopt makes every call of the `llm` library cheaper, faster and visible.
+
+    >>> import llm, llmopt
+    >>> model = llmopt.wrap(llm.get_model("gpt-4o-mini"), llmopt.Retry(attempts=4))  # doctest: +SKIP
+    >>> print(model.prompt("Ten names for a pelican").text())  # doctest: +SKIP
+
+Names are loaded when they are first used: importing llmopt starts nothing and costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import errors as errors
+    from . import tokens as tokens
+    from . import usage as usage
+    from .cache.sqlite import SQLiteStore as SQLiteStore
+    from .middleware.budget import Budget as Budget
+    from .middleware.cache import Cache as Cache
+    from .middleware.circuit_breaker import CircuitBreaker as CircuitBreaker
+    from .middleware.fallback import Fallback as Fallback
+    from .middleware.rate_limit import RateLimit as RateLimit
+    from .middleware.retry import Retry as Retry
+    from .middleware.timeout import Timeout as Timeout
+    from .middleware.usage_log import UsageLog as UsageLog
+    from .types import Call as Call
+    from .types import Reply as Reply
+    from .types import Run as Run
+    from .types import Sleep as Sleep
+    from .types import Wait as Wait
+    from .wrapping import unwrap as unwrap
+    from .wrapping import wrap as wrap
+    from .wrapping.default import default_stack as default_stack
+
+_NAMES = {
+    "Budget": "middleware.budget",
+    "Cache": "middleware.cache",
+    "Call": "types",
+    "CircuitBreaker": "middleware.circuit_breaker",
+    "Fallback": "middleware.fallback",
+    "RateLimit": "middleware.rate_limit",
+    "Reply": "types",
+    "Retry": "middleware.retry",
+    "Run": "types",
+    "SQLiteStore": "cache.sqlite",
+    "Sleep": "types",
+    "Timeout": "middleware.timeout",
+    "UsageLog": "middleware.usage_log",
+    "Wait": "types",
+    "default_stack": "wrapping.default",
+    "unwrap": "wrapping",
+    "wrap": "wrapping",
+}
+_ROOMS = ("errors", "tokens", "usage")
+
+__all__ = sorted([*_NAMES, *_ROOMS])  # noqa: PLE0605 - the table above is the list
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("llmopt")
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    if name not in _NAMES:
+        msg = f"module 'llmopt' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f".{_NAMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,125 @@
+"""All that llmopt knows of llm's insides: how a prompt is changed and what a response carries.
+
+llm's public surface has no way to run a model with another prompt than the response's own, nor to
+copy an answer from one response to another. What is used for that is named here and nowhere else;
+`tests/compat` runs against the oldest and the newest supported llm.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..types import Event, Reply, Usage
+
+if TYPE_CHECKING:
+    from llm.models import AsyncResponse, Prompt, Response
+    from llm.parts import Message
+
+_OWN = frozenset(
+    (
+        "id prompt _prompt_json model stream _key before_call after_call _chunks _stream_events _auto_index_max"
+        " _auto_last_index _auto_last_family _auto_tool_id_to_index _auto_last_message_index _done _tool_calls"
+        " response_json conversation attachments _start _end _start_utcnow input_tokens output_tokens"
+        " token_details done_callbacks resolved_model _generator _iter_chunks _loaded_messages llmopt"
+    ).split()
+)
+"""The attributes that llm itself keeps on a response; whatever else is there, a plugin has set."""
+
+
+def with_messages(prompt: Prompt, messages: Sequence[Message]) -> Prompt:
+    """Return a copy of `prompt` that sends exactly `messages`.
+
+    Every provider plugin builds its request from `prompt.messages`. The other parts stay, for those
+    that look whether there is a system prompt or an attachment at all.
+    """
+    changed = copy.copy(prompt)
+    changed._explicit_messages = list(messages)  # noqa: SLF001
+    return changed
+
+
+def with_options(prompt: Prompt, model: Any, options: dict[str, Any]) -> Prompt:
+    """Return a copy of `prompt` for `model` with these options; the model validates them."""
+    changed = copy.copy(prompt)
+    changed.model = model
+    changed.options = model.Options(**options)
+    return changed
+
+
+def options_of(prompt: Prompt) -> dict[str, Any]:
+    """Return the options that are set, by name."""
+    return {name: value for name, value in prompt.options if value is not None}
+
+
+def inner_response(outer: Response | AsyncResponse, prompt: Prompt, model: Any) -> Response | AsyncResponse:
+    """Return a response of its own for a run whose prompt or model is not the consumer's.
+
+    It has the consumer's id, conversation and hooks: plugins read `response.prompt`, and run tools
+    through `response.execute_tool_calls`.
+    """
+    inner = type(outer)(
+        prompt,
+        model,
+        outer.stream,
+        conversation=outer.conversation,
+        key=outer._key,  # noqa: SLF001
+        before_call=outer.before_call,
+        after_call=outer.after_call,
+    )
+    inner.id = outer.id
+    return inner
+
+
+class ModelReply(Reply):
+    """A model's reply, read from its response when somebody looks: most middlewares never do.
+
+    It leaves the slots of `Reply` empty, for `__getattr__` to fill. `vars(response)` waits until then
+    as well: it turns the instance into one with a real dictionary, which slows every later access.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, response: Response | AsyncResponse) -> None:
+        self.source = "model"
+        self.response = response
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _READ:
+            raise AttributeError(name)
+        if name == "events":
+            self.events = ()
+            return ()
+        response: Any = self.response
+        self.usage = Usage(response.input_tokens, response.output_tokens, response.token_details)
+        self.response_json = response.response_json
+        self.resolved_model = response.resolved_model
+        self.tool_calls = response._tool_calls  # noqa: SLF001
+        self.prompt_json = response._prompt_json  # noqa: SLF001
+        state = vars(response)
+        self.attributes = {name: state[name] for name in state.keys() - _OWN}
+        return getattr(self, name)
+
+
+_READ = frozenset("events usage response_json resolved_model tool_calls prompt_json attributes".split())
+
+
+def apply(reply: Reply, response: Response | AsyncResponse) -> None:
+    """Make `response` carry what `reply` does, as if the model had written to it."""
+    usage = reply.usage
+    response.set_usage(input=usage.input_tokens, output=usage.output_tokens, details=usage.details)
+    response.response_json = reply.response_json
+    response.resolved_model = reply.resolved_model
+    response._tool_calls = list(reply.tool_calls)  # noqa: SLF001
+    response._prompt_json = reply.prompt_json  # noqa: SLF001
+    for name, value in (reply.attributes or {}).items():
+        setattr(response, name, value)
+
+
+def copy_event(event: Event) -> Event:
+    """Return an event that its receiver may change: llm numbers the parts of the events it gets."""
+    if isinstance(event, str):
+        return event
+    twin = object.__new__(type(event))  # copy.copy takes eight times as long
+    twin.__dict__.update(event.__dict__)
+    return twin

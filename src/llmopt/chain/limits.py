@@ -1,0 +1,133 @@
+"""Enforces a call's `Limits` on a stream of events, in threads and in event loops."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
+from contextvars import copy_context
+from typing import Any
+
+from ..errors import CallTimeout
+from ..types import Clock, Event, Limits
+
+_END = object()
+
+
+class Pace:
+    """Knows how long the next event may take. No I/O."""
+
+    __slots__ = ("_clock", "_last", "_limits", "_seen")
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._seen = False
+        self._last = clock.monotonic()
+
+    def left(self) -> tuple[float | None, CallTimeout | None]:
+        """Return the seconds that the next event may take, and the error if it takes longer."""
+        limits = self._limits
+        name, allowed = ("between_tokens", limits.between_tokens_s)
+        if not self._seen:
+            name, allowed = ("first_token", limits.first_token_s)
+        now = self._clock.monotonic()
+        left = None if allowed is None else self._last + allowed - now
+        if limits.deadline is not None and (left is None or limits.deadline - now < left):
+            name, allowed, left = "total", limits.total_s, limits.deadline - now
+        if left is None:
+            return None, None
+        return max(0.0, left), CallTimeout(_MESSAGES[name].format(allowed), limit=name, limit_s=allowed)
+
+    def came(self) -> None:
+        """Note that an event has come; raises when it was too late."""
+        left, error = self.left()
+        if error is not None and left == 0.0:
+            raise error
+        self._seen = True
+        self._last = self._clock.monotonic()
+
+
+_MESSAGES = {
+    "first_token": "no first token within {} s",
+    "between_tokens": "no further token within {} s",
+    "total": "no complete answer within {} s",
+}
+
+
+def paced(live: Iterable[Event], limits: Limits, clock: Clock) -> Generator[Event, None, None]:
+    """Yield the events of `live`, or raise `CallTimeout`.
+
+    A blocked read cannot be interrupted from outside, so `live` runs in a thread of its own. When the
+    time is up that thread is left behind; it closes `live` as soon as the read returns.
+    """
+    pace = Pace(limits, clock)
+    items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    gone = threading.Event()
+    context = copy_context()
+    thread = threading.Thread(target=context.run, args=(_pump, live, items, gone), name="llmopt-timeout", daemon=True)
+    thread.start()
+    try:
+        while True:
+            left, error = pace.left()
+            try:
+                item = items.get(timeout=left)
+            except queue.Empty:
+                raise error or CallTimeout("no event came") from None
+            if item is _END:
+                return
+            if isinstance(item, _Raised):
+                raise item.error
+            pace.came()
+            yield item
+    finally:
+        gone.set()
+
+
+class _Raised:
+    """Tells an error that the stream raised from an event that it yielded."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _pump(live: Iterable[Event], items: queue.SimpleQueue[Any], gone: threading.Event) -> None:
+    try:
+        for event in live:
+            items.put(event)
+            if gone.is_set():
+                break
+    except BaseException as error:  # noqa: BLE001 - handed over to the consumer's thread
+        items.put(_Raised(error))
+    else:
+        items.put(_END)
+    finally:
+        stop = getattr(live, "close", None)
+        if stop is not None:
+            stop()
+
+
+async def apaced(live: AsyncIterable[Event], limits: Limits, clock: Clock) -> AsyncGenerator[Event, None]:
+    """Yield the events of `live`, or cancel it and raise `CallTimeout`."""
+    import anyio
+
+    pace = Pace(limits, clock)
+    stream = aiter(live)
+    try:
+        while True:
+            left, error = pace.left()
+            event: Any = _END
+            with anyio.move_on_after(left) as scope:
+                event = await anext(stream, _END)
+            if scope.cancelled_caught:
+                raise error or CallTimeout("no event came")
+            if event is _END:
+                return
+            pace.came()
+            yield event
+    finally:
+        stop = getattr(stream, "aclose", None)
+        if stop is not None:
+            await stop()

@@ -1,0 +1,120 @@
+"""The driver for threads: performs what the machine decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from ..types import Call, Event, Reply, Run, Sleep, Stage, Wait
+from .delegate import Delegate
+from .limits import paced
+from .machine import Emit, Machine, rise
+
+
+def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
+    """Perform one call.
+
+    Args:
+        machine: the call's middlewares and state.
+        delegate: runs the model.
+
+    Yields:
+        The events, as the model or a replay makes them.
+
+    Raises:
+        Exception: whatever the outermost flow lets through.
+    """
+    trace = machine.call.trace
+    action = machine.begin()
+    while action is not None:
+        events: Iterator[Event] | None = None
+        kind = type(action)
+        answers = kind is Call or kind is Emit
+        try:
+            if answers:
+                live = delegate.start(action) if kind is Call else action.events
+                events = iter(live)
+                if machine.call.limits is not None or action.path:
+                    events = guarded(events, machine.call, action.path, delegate)
+                for event in events:
+                    trace.started = True
+                    if trace.attempts is not None:
+                        delegate.begins()
+                    yield event
+                    yield from events
+                outcome = delegate.ended() if kind is Call else action.reply
+            else:
+                outcome = perform(action, machine.call)
+        except Exception as error:  # noqa: BLE001 - every failure goes to the flows
+            close(events)
+            delegate.failed(error)
+            action = machine.throw(error)
+        except BaseException as cause:
+            close(events)
+            delegate.failed(cause)
+            clean_up(machine, cause)
+            raise
+        else:
+            action = machine.answer(outcome) if answers else machine.resume(outcome)
+    delegate.finish(machine.reply)
+
+
+def guarded(
+    events: Iterator[Event], call: Call, path: tuple[Stage, ...], delegate: Delegate
+) -> Iterator[Event]:
+    """Return the events as they leave `path`, with the limits of the call enforced."""
+    if call.limits is not None:
+        events = paced(events, call.limits, call.clock)
+    return risen(events, path, delegate) if path else events
+
+
+def risen(events: Iterator[Event], path: tuple[Stage, ...], delegate: Delegate) -> Iterator[Event]:
+    """Yield what comes out at the top of `path`."""
+    try:
+        for event in events:
+            delegate.begins()
+            yield from rise([event], path)
+    finally:
+        close(events)
+
+
+def perform(step: Sleep | Wait | Run, call: Call) -> Any:
+    """Perform a step that answers nothing, and return its result."""
+    if type(step) is Sleep:
+        return call.clock.sleep(step.seconds)
+    if type(step) is Run:
+        return step.fn()
+    return step.future.result(shortest(step.timeout_s, call.remaining_s()))
+
+
+def shortest(*limits: float | None) -> float | None:
+    """Return the smallest of the limits that are set."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def clean_up(machine: Machine, cause: BaseException) -> None:
+    """Let every flow record and release what it must."""
+    steps = machine.abandon(cause)
+    step = next(steps, None)
+    while step is not None:
+        try:
+            value = step.fn()
+        except Exception as error:  # noqa: BLE001 - the flow that asked for it hears of it
+            step = advance(steps.throw, error)
+        else:
+            step = advance(steps.send, value)
+
+
+def advance(resume: Callable[[Any], Run], value: Any) -> Run | None:
+    """Resume a generator of clean-up steps; None when it has ended."""
+    try:
+        return resume(value)
+    except StopIteration:
+        return None
+
+
+def close(events: object) -> None:
+    """Close a stream if it can be closed."""
+    stop = getattr(events, "close", None)
+    if stop is not None:
+        stop()

@@ -1,0 +1,1 @@
+from llmopt.tokens.counters import counter

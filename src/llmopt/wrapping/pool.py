@@ -1,0 +1,4 @@
+from __future__ import annotations
+from typing import Any
+def overrides(cls: type) -> dict[str, Any]:
+    return {}

@@ -1,0 +1,131 @@
+"""Runs what the documentation shows: the python blocks of README.md and docs/, and docstring examples.
+
+The blocks of one page share a namespace and run in order, in an empty folder; `await` may stand at their
+top level. A block that cannot run says so in the line before it: `<!-- skip: reason -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import doctest
+import importlib
+import inspect
+import re
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src"
+BLOCK = re.compile(
+    r"^(?:[ \t]*<!-- skip: (?P<reason>.+?) -->\n+)?"
+    r"(?P<indent>[ \t]*)```(?:python|py)\b[^\n]*\n(?P<code>.*?)^(?P=indent)```[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    path: Path
+    line: int
+    code: str
+    reason: str | None
+
+    def run(self, module: ModuleType) -> None:
+        padding = "\n" * (self.line - 1)  # tracebacks then show the line of the page
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(padding + self.code, str(self.path), "exec", flags=flags, dont_inherit=True)
+        result = eval(code, module.__dict__)  # noqa: S307 - the project's own pages
+        if inspect.iscoroutine(result):
+            asyncio.run(result)
+
+
+def blocks_of(path: Path) -> list[Block]:
+    text = path.read_text(encoding="utf-8")
+    return [
+        Block(path, text.count("\n", 0, m.start("code")) + 1, textwrap.dedent(m["code"]), m["reason"])
+        for m in BLOCK.finditer(text)
+    ]
+
+
+def cases() -> list[object]:
+    """One case per page with blocks to run, and one per skipped block, so that it is counted."""
+    found: list[object] = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        blocks = blocks_of(path) if path.exists() else []
+        page = path.relative_to(ROOT).as_posix()
+        shown = [block for block in blocks if not block.reason]
+        found += [pytest.param(shown, id=page)] if shown else []
+        found += [
+            pytest.param([block], id=f"{page}: {block.reason}", marks=pytest.mark.skip(reason=block.reason))
+            for block in blocks
+            if block.reason
+        ]
+    return found
+
+
+def modules_with_examples() -> list[str]:
+    paths = (path for path in sorted(SRC.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8"))
+    return [".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+
+
+@pytest.fixture(autouse=True)
+def stranger(tmp_path, monkeypatch):
+    """An empty folder, and no settings of llm's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path / "llm"))
+
+
+@pytest.mark.parametrize("blocks", cases())
+def test_page(blocks, monkeypatch):
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)  # dataclasses look their module up
+    for block in blocks:
+        block.run(module)
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_docstrings(name):
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testmod(importlib.import_module(name), optionflags=flags).failed == 0
+
+
+class TestRunner:
+    PAGE = """
+        text
+        <!-- skip: needs a key -->
+        ```python
+        raise SystemExit
+        ```
+          ```py title="indented"
+          x = 1
+          ```
+        ```bash
+        python
+        ```
+        ```python
+        import asyncio
+        await asyncio.sleep(0)
+        seen.append(x)
+        1 / 0
+        ```
+        """
+
+    def test_blocks_are_found_run_in_order_and_traced_to_their_line(self, tmp_path):
+        path = tmp_path / "page.md"
+        path.write_text(textwrap.dedent(self.PAGE), encoding="utf-8")
+        skipped, first, second = blocks_of(path)
+        assert (skipped.reason, first.reason, second.reason) == ("needs a key", None, None)
+        module = ModuleType("page")
+        module.seen = []
+        first.run(module)
+        with pytest.raises(ZeroDivisionError) as error:
+            second.run(module)
+        assert module.seen == [1]
+        last = error.traceback[-1]
+        assert (Path(str(last.path)), last.lineno + 1) == (path, 17)
