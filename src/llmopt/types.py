@@ -158,23 +158,18 @@ class Trace:
     """What has happened to one logical call so far; shared by all its changed copies.
 
     A wrapped model's response carries it as `response.llmopt`, once the response is complete.
-
-    Attributes:
-        started: whether an event has reached the consumer.
-        waited_s: seconds slept since the last attempt.
-        source: what answered in the end: "model", "cache", "fallback", ...; None until then.
-        attempts: every run of a model in order, or None where no middleware wants to know (`record`).
+    The class holds the defaults, so that a trace which nobody writes to costs next to nothing.
     """
 
-    __slots__ = ("_notes", "attempts", "first_event_at", "source", "started", "waited_s")
-
-    def __init__(self) -> None:
-        self.started = False
-        self.waited_s = 0.0
-        self.source: str | None = None
-        self.attempts: list[Attempt] | None = None
-        self.first_event_at: float | None = None
-        self._notes: dict[str, Any] | None = None
+    started: bool = False
+    """Whether an event has reached the consumer."""
+    waited_s: float = 0.0
+    """Seconds slept since the last attempt."""
+    source: str | None = None
+    """What answered in the end: "model", "cache", "fallback", ...; None until then."""
+    attempts: list[Attempt] | None = None
+    """Every run of a model in order, or None where no middleware wants to know (`record`)."""
+    _notes: dict[str, Any] | None = None
 
     def record(self) -> list[Attempt]:
         """Have the times and the usage of every attempt recorded from now on, and return the list."""

@@ -31,33 +31,23 @@ Action: TypeAlias = "Call | Emit | Sleep | Wait | Run | None"
 """What the driver performs: run a model, emit events, wait, do I/O; None: the call is over."""
 
 
-class Frame:
-    """One flow in progress: what it was given, what it asked for last, and what it got."""
-
-    __slots__ = ("call", "flow", "middleware", "path", "reply")
-
-    def __init__(self, middleware: Middleware, flow: Flow, call: Call) -> None:
-        self.middleware = middleware
-        self.flow = flow
-        self.call = call
-        self.path = call.path
-        self.reply: Reply | None = None
-
-    def added(self) -> tuple[Stage, ...]:
-        """Return the stages that this flow put under the path that it was given."""
-        return self.path[len(self.call.path) :]
-
-
 class Machine:
-    """The state of one call on its way through the middlewares."""
+    """The state of one call on its way through the middlewares.
 
-    __slots__ = ("_frames", "_middlewares", "call", "reply")
+    `_flows` are the flows in progress, the outermost first. `_calls[i]` is the call that flow `i` was
+    given, and `_calls[-1]` what the innermost has asked for last, or None: there is one more of them.
+    """
+
+    __slots__ = ("_calls", "_flows", "_middlewares", "call", "reply")
 
     def __init__(self, middlewares: Sequence[Middleware], call: Call) -> None:
         self._middlewares = middlewares
-        self._frames: list[Frame] = []
+        self._flows: list[Flow] = []
+        self._calls: list[Any] = [call]
         self.call = call
+        """The call on whose behalf the driver performs an action."""
         self.reply: Reply | None = None
+        """The last answer that the innermost flow was given, or at the end the whole chain's."""
 
     def begin(self) -> Action:
         """Return the first action."""
@@ -65,129 +55,143 @@ class Machine:
 
     def resume(self, value: Any) -> Action:
         """Tell the result of a `Sleep`, `Wait` or `Run`, and return the next action."""
-        frame = self._frames[-1]
-        return self._advance(frame, frame.flow.send, value)
+        return self._advance(self._flows[-1].send, value)
 
     def answer(self, reply: Reply) -> Action:
         """Tell that a call or the emission of a reply has ended well, and return the next action."""
-        frames = self._frames
-        while frames:
-            frame = frames[-1]
-            if frame.path is not frame.call.path:
-                late = flush(frame.added())
+        flows, calls = self._flows, self._calls
+        while flows:
+            path = calls[-2].path
+            if calls[-1].path is not path:
+                late = flush(self._added())
                 if late:
                     # The flow is resumed when these are through; they must not be flushed again.
-                    frame.path = (*frame.call.path, *held(frame.added()))
-                    return Emit(late, frame.call.path, reply)
-                for hold in held(frame.added()):
+                    calls[-1] = calls[-1].replace(path=(*path, *held(self._added())))
+                    return Emit(late, path, reply)
+                for hold in held(self._added()):
                     reply.events = hold.events
-            frame.reply = reply
+            self.reply = reply
             try:
-                step = frame.flow.send(reply)
+                step = flows[-1].send(reply)
             except StopIteration as stop:
-                if stop.value is not None or frame.path is not frame.call.path:
-                    return self._finished(frame, stop.value)
-                frames.pop()
+                if stop.value is not None or calls[-1].path is not path:
+                    return self._finished(stop.value)
+                flows.pop()
+                calls.pop()
             except Exception as error:  # noqa: BLE001 - a flow's error goes to the flow outside
-                frames.pop()
-                return self.throw(error)
+                return self._failed(error)
             else:
-                return self._asked(frame, step)
+                return self._asked(step)
         self.reply = reply
         return None
 
     def throw(self, error: Exception) -> Action:
         """Tell that the last action has failed, and return the next; raises when no flow takes it."""
-        if not self._frames:
+        self.reply = None
+        if not self._flows:
             raise error
-        frame = self._frames[-1]
-        frame.reply = None
-        return self._advance(frame, frame.flow.throw, error)
+        return self._advance(self._flows[-1].throw, error)
 
     def abandon(self, cause: BaseException) -> Generator[Run, Any, None]:
         """Throw `Abandoned` into every flow, innermost first, yielding the clean-up I/O they ask for."""
-        while self._frames:
-            frame = self._frames.pop()
+        while self._flows:
+            flow = self._flows.pop()
             signal = Abandoned(f"the consumer of the call has gone: {type(cause).__name__}")
             signal.__cause__ = cause
             try:
-                yield from _wind_up(frame.flow, signal)
+                yield from _wind_up(flow, signal)
             except (StopIteration, Abandoned):
                 pass
             except Exception:
-                log.exception("the clean-up of %s has failed", name_of(frame.middleware))
+                log.exception("the clean-up of %s has failed", name_of(self._middlewares[len(self._flows)]))
 
     def _enter(self, call: Call) -> Action:
         """Give the call to the next flows, one inside the other; the model is below the last one."""
-        frames, middlewares = self._frames, self._middlewares
+        flows, calls, middlewares = self._flows, self._calls, self._middlewares
         try:
-            for depth in range(len(frames), len(middlewares)):
-                middleware = middlewares[depth]
-                flow = middleware(call)
+            for depth in range(len(flows), len(middlewares)):
+                flow = middlewares[depth](call)
                 if type(flow) is not GeneratorType:
-                    raise FlowError(_NO_FLOW.format(name_of(middleware), flow))  # noqa: TRY301
-                frame = Frame(middleware, flow, call)
-                frames.append(frame)
+                    raise FlowError(_NO_FLOW.format(name_of(middlewares[depth]), type(flow).__name__))  # noqa: TRY301
+                flows.append(flow)
+                calls.append(None)
                 step = flow.send(None)
                 if type(step) is not Call or step.path is not call.path or step.resumes:
-                    return self._asked(frame, step)
-                call = step
+                    return self._asked(step)
+                calls[-1] = call = step
         except StopIteration:
-            return self._finished(frame, None)
+            return self._finished(None)
         except Exception as error:  # noqa: BLE001 - whatever a user's middleware raises
-            if frames and frames[-1].flow.gi_frame is None:
-                frames.pop()
-            return self.throw(error)
+            return self._failed(error) if len(flows) > depth else self.throw(error)
         self.call = call
         return call
 
-    def _advance(self, frame: Frame, resume: Callable[[Any], Any], value: Any) -> Action:
-        """Resume one flow and turn what it does next into an action."""
+    def _advance(self, resume: Callable[[Any], Any], value: Any) -> Action:
+        """Resume the innermost flow and turn what it does next into an action."""
         try:
             step = resume(value)
         except StopIteration as stop:
-            return self._finished(frame, stop.value)
+            return self._finished(stop.value)
         except Exception as error:  # noqa: BLE001 - a flow's error goes to the flow outside
-            self._frames.pop()
-            return self.throw(error)
-        return self._asked(frame, step)
+            return self._failed(error)
+        return self._asked(step)
 
-    def _asked(self, frame: Frame, step: Any) -> Action:
-        """Turn the step that a flow has yielded into an action."""
-        kind = type(step)
+    def _asked(self, step: Any) -> Action:
+        """Turn the step that the innermost flow has yielded into an action."""
+        kind, given = type(step), self._calls[-2]
         if kind is Sleep or kind is Wait or kind is Run:
-            self.call = frame.call
+            self.call = given
+            if kind is Sleep:
+                given.trace.waited_s += step.seconds
             return step
         if kind is not Call and not isinstance(step, Reply):
-            return self.throw(FlowError(_NO_STEP.format(name_of(frame.middleware), step)))
-        if frame.call.started and not (kind is Call and step.resumes):
-            return self.throw(StreamStarted(_TOO_LATE.format(name_of(frame.middleware))))
-        frame.reply = None
+            return self.throw(FlowError(_NO_STEP.format(self._name(), kind.__name__)))
+        again = self._calls[-1] is not None
+        if again and given.started and not (kind is Call and step.resumes):
+            return self.throw(StreamStarted(_TOO_LATE.format(self._name())))
+        self.reply = None
         if kind is not Call:
-            self.call, frame.path = frame.call, frame.call.path
-            return Emit(step.events, frame.path, step)
-        frame.path = step.path
-        for hold in held(frame.added()):
+            self.call = self._calls[-1] = given
+            return Emit(step.events, given.path, step)
+        self._calls[-1] = step
+        for hold in held(self._added()):
             hold.events = []
         return self._enter(step.replace(resumes=False) if step.resumes else step)
 
-    def _finished(self, frame: Frame, value: Any) -> Action:
-        """A flow has ended: release what it held and give its reply to the flow outside."""
-        self._frames.pop()
-        if frame.reply is None:
-            return self.throw(NoAnswer(_NO_ANSWER.format(name_of(frame.middleware))))
+    def _finished(self, value: Any) -> Action:
+        """The innermost flow has ended: release what it held, and give its reply to the flow outside."""
+        name, reply = self._name(), self.reply
+        added = () if reply is None else self._added()
+        self._flows.pop()
+        self._calls.pop()
+        if reply is None:
+            return self.throw(NoAnswer(_NO_ANSWER.format(name)))
         if value is not None:
-            return self.throw(FlowError(_RETURNED.format(name_of(frame.middleware), value)))
-        kept = [event for hold in held(frame.added()) for event in hold.events]
+            return self.throw(FlowError(_RETURNED.format(name, type(value).__name__)))
+        kept = [event for hold in held(added) for event in hold.events]
         if kept:
-            return Emit(kept, frame.call.path, frame.reply)
-        return self.answer(frame.reply)
+            self.call = self._calls[-1]
+            return Emit(kept, self.call.path, reply)
+        return self.answer(reply)
+
+    def _failed(self, error: Exception) -> Action:
+        """The innermost flow has raised: its error goes to the flow outside."""
+        self._flows.pop()
+        self._calls.pop()
+        return self.throw(error)
+
+    def _added(self) -> tuple[Stage, ...]:
+        """Return the stages that the innermost flow put under the path that it was given."""
+        return self._calls[-1].path[len(self._calls[-2].path) :]
+
+    def _name(self) -> str:
+        return name_of(self._middlewares[len(self._flows) - 1])
 
 
-_NO_FLOW = "{} returned {!r}; a middleware returns a generator (is a `yield` missing?)"
-_NO_STEP = "{} yielded {!r}; a flow yields a Call, Reply, Sleep, Wait or Run"
+_NO_FLOW = "{} returned a {}; a middleware returns a generator (is a `yield` missing?)"
+_NO_STEP = "{} yielded a {}; a flow yields a Call, Reply, Sleep, Wait or Run"
 _NO_ANSWER = "{} ended without an answer: it neither yielded its call to the end nor raised"
-_RETURNED = "{} returned {!r}; a flow yields its reply and returns nothing"
+_RETURNED = "{} returned a {}; a flow yields its reply and returns nothing"
 _TOO_LATE = "{} asked for another answer, but events of the first have reached the consumer"
 
 
