@@ -3,6 +3,7 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    ?= .venv
 WORKERS ?= 2
+BENCH   ?= $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 # Stamps: the runtime alone, the same environment with the developer's tools, and llmopt itself in it.
@@ -35,8 +36,8 @@ fix: $(DEV)  ## format, and repair what the linter can repair
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(DEV) $(SELF)  ## measure anew what the documentation quotes
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(DEV) $(SELF)  ## measure anew what the documentation quotes; BENCH=benchmarks/x.py for one figure
+	@for script in $(BENCH); do echo "# $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
 
 docs: $(DEV) $(SELF)  ## build the documentation into site/
 	$(BIN)/zensical build --strict --clean

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-class Abandoned(BaseException):  # noqa: N818 - a signal like GeneratorExit, not an error
+class Abandoned(BaseException):
     """Thrown into every flow, innermost first, when the consumer of a call is gone.
 
     The consumer closed the stream, its task was cancelled, or the process is being interrupted.

@@ -20,19 +20,25 @@ a flow yields          and the driver
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
+
+from .stages import Event, Hold, Stage, Tap, text_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from llm.models import AsyncConversation, AsyncResponse, Conversation, Prompt, Response, ToolCall
-    from llm.parts import StreamEvent
-    from typing_extensions import Self
-
-Event: TypeAlias = "str | StreamEvent"
-"""What a model yields while it answers: text, or one of llm's stream events."""
 
 LiveEvents: TypeAlias = "Iterable[Event] | AsyncIterable[Event]"
 """Events that are still arriving; it must be iterable in the world that it is used in."""
@@ -119,18 +125,6 @@ class Reply:
         return "".join(text_of(event) for event in self.events)
 
 
-def text_of(event: Event) -> str:
-    """Return the visible text of an event; reasoning and tool calls have none.
-
-    Example:
-        >>> text_of("hello")
-        'hello'
-    """
-    if isinstance(event, str):
-        return event
-    return event.chunk if event.type == "text" else ""
-
-
 @dataclass(slots=True)
 class Attempt:
     """One run of a model on behalf of a call; all times are the chain clock's monotonic seconds.
@@ -200,22 +194,6 @@ class Limits:
     total_s: float | None = None
     first_token_s: float | None = None
     between_tokens_s: float | None = None
-
-
-class Stage(Protocol):
-    """What an event passes on its way up from the model to the consumer."""
-
-    def feed(self, events: list[Event]) -> list[Event]:
-        """Take events from below and return those that go on."""
-        ...
-
-    def flush(self) -> list[Event]:
-        """Return what is still to be said when the stream below has ended well."""
-        ...
-
-    def holds(self) -> bool:
-        """Tell whether events are being held back here."""
-        ...
 
 
 @dataclass(slots=True)
@@ -300,55 +278,6 @@ class Call:
         The flow gets them as `reply.events`, and may ask again when it does not like them.
         """
         return replace(self, path=(*self.path, Hold()))
-
-
-class Tap:
-    """A stage that shows each event to a function; see `Call.tap`."""
-
-    __slots__ = ("_flush", "_see")
-
-    def __init__(
-        self,
-        see: Callable[[Event], Iterable[Event] | None],
-        flush: Callable[[], Iterable[Event]] | None = None,
-    ) -> None:
-        self._see = see
-        self._flush = flush
-
-    def feed(self, events: list[Event]) -> list[Event]:
-        passed: list[Event] = []
-        for event in events:
-            instead = self._see(event)
-            if instead is None:
-                passed.append(event)
-            else:
-                passed.extend(instead)
-        return passed
-
-    def flush(self) -> list[Event]:
-        return [] if self._flush is None else list(self._flush())
-
-    def holds(self) -> bool:
-        return False
-
-
-class Hold:
-    """A stage that keeps what comes; see `Call.buffered`."""
-
-    __slots__ = ("events",)
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def feed(self, events: list[Event]) -> list[Event]:
-        self.events += events
-        return []
-
-    def flush(self) -> list[Event]:
-        return []
-
-    def holds(self) -> bool:
-        return bool(self.events)
 
 
 @dataclass(frozen=True, slots=True)

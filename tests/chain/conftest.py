@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+
 from llmopt.chain import aio, sync
 from llmopt.chain.delegate import Delegate
 from llmopt.chain.machine import Machine
@@ -17,7 +18,9 @@ from llmopt.types import Call, Trace
 class Response:
     """What the delegate needs of an llm response."""
 
-    def __init__(self, prompt: Any, model: Any, stream: bool, conversation: Any = None, key: Any = None, **_: Any):
+    def __init__(
+        self, prompt: Any, model: Any, stream: bool, conversation: Any = None, key: Any = None, **_: Any
+    ):
         self.id, self.prompt, self.model, self.stream = "id", prompt, model, stream
         self.conversation, self._key, self.before_call, self.after_call = conversation, key, None, None
         self.input_tokens = self.output_tokens = self.token_details = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from llmopt.chain.channel import Channel
 
 
@@ -91,7 +92,9 @@ def test_many_threads_miss_nothing_while_switching_often() -> None:
     try:
         channel = Channel()
         results: list[list[Any]] = [[] for _ in range(8)]
-        threads = [threading.Thread(target=lambda result=result: result.extend(channel)) for result in results]
+        threads = [
+            threading.Thread(target=lambda result=result: result.extend(channel)) for result in results
+        ]
         for thread in threads:
             thread.start()
         for number in range(300):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from llmopt.errors import Abandoned, FlowError, NoAnswer, StreamStarted
 from llmopt.types import Call, Reply, Sleep
 

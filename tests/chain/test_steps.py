@@ -7,7 +7,9 @@ from concurrent.futures import Future
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+
 from llmopt.chain import aio
 from llmopt.chain.delegate import Delegate
 from llmopt.chain.machine import Machine
@@ -252,7 +254,7 @@ def test_a_cancelled_task_abandons_the_call_and_clean_up_may_await(make_world: A
     log: list[str] = []
 
     async def release() -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         log.append("released")
 
     def locking(call: Call) -> Any:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
+import llm
+
+import llmopt
 from llmopt.errors import BudgetExceeded, CallTimeout, ConfigurationError, FallbackFailed
 from llmopt.types import Call, Flow, Middleware, Reply, Run, Sleep
 
@@ -31,3 +34,11 @@ def errors_carry_their_figures(
     assert_type(fallback.errors, tuple[Exception, ...])
     _: ValueError = bad
     _also: TimeoutError = timeout
+
+
+def a_wrapped_model_keeps_its_type(model: llm.Model, amodel: llm.AsyncModel) -> None:
+    wrapped = llmopt.wrap(model, a_middleware_is_a_generator_function)
+    assert_type(wrapped, llm.Model)
+    assert_type(wrapped.prompt("hello").text(), str)
+    assert_type(llmopt.wrap(amodel), llm.AsyncModel)
+    assert_type(llmopt.unwrap(wrapped), llm.Model)

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import suppress
 from typing import Any
 
-from ..types import Call, Event, LiveEvents, Run, Sleep, Stage, Wait
+from ..stages import Event, Stage
+from ..types import Call, LiveEvents, Run, Sleep, Wait
 from .delegate import Delegate
 from .limits import apaced
 from .machine import Emit, Machine, rise
@@ -22,11 +23,9 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
     action = machine.begin()
     while action is not None:
         events: AsyncIterator[Event] | None = None
-        kind = type(action)
-        answers = kind is Call or kind is Emit
         try:
-            if answers:
-                live = delegate.start(action) if kind is Call else action.events
+            if isinstance(action, (Call, Emit)):
+                live = delegate.start(action) if isinstance(action, Call) else action.events
                 events = aiter(both_worlds(live))
                 if machine.call.limits is not None or action.path:
                     events = guarded(events, machine.call, action.path, delegate)
@@ -37,7 +36,7 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
                     yield event
                     async for later in events:
                         yield later
-                outcome = delegate.ended() if kind is Call else action.reply
+                outcome = delegate.ended() if isinstance(action, Call) else action.reply
             else:
                 outcome = await perform(action, machine.call)
         except Exception as error:  # noqa: BLE001 - every failure goes to the flows
@@ -49,7 +48,8 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
             await clean_up(machine, events, cause)
             raise
         else:
-            action = machine.answer(outcome) if answers else machine.resume(outcome)
+            answered = isinstance(action, (Call, Emit))
+            action = machine.answer(outcome) if answered else machine.resume(outcome)
     delegate.finish(machine.reply)
 
 
@@ -87,9 +87,9 @@ async def _replayed(events: Iterable[Event]) -> AsyncGenerator[Event, None]:
 
 async def perform(step: Sleep | Wait | Run, call: Call) -> Any:
     """Perform a step that answers nothing, and return its result."""
-    if type(step) is Sleep:
+    if isinstance(step, Sleep):
         return await call.clock.asleep(step.seconds)
-    if type(step) is Run:
+    if isinstance(step, Run):
         return await run(step)
     return await wait(step, shortest(step.timeout_s, call.remaining_s()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 
-from ..types import Event
+from ..stages import Event
 from .compat import copy_event
 
 

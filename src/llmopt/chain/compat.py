@@ -11,7 +11,8 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..types import Event, Reply, Usage
+from ..stages import Event
+from ..types import Reply, Usage
 
 if TYPE_CHECKING:
     from llm.models import AsyncResponse, Prompt, Response
@@ -19,11 +20,39 @@ if TYPE_CHECKING:
 
 _OWN = frozenset(
     (
-        "id prompt _prompt_json model stream _key before_call after_call _chunks _stream_events _auto_index_max"
-        " _auto_last_index _auto_last_family _auto_tool_id_to_index _auto_last_message_index _done _tool_calls"
-        " response_json conversation attachments _start _end _start_utcnow input_tokens output_tokens"
-        " token_details done_callbacks resolved_model _generator _iter_chunks _loaded_messages llmopt"
-    ).split()
+        "id",
+        "prompt",
+        "_prompt_json",
+        "model",
+        "stream",
+        "_key",
+        "before_call",
+        "after_call",
+        "_chunks",
+        "_stream_events",
+        "_auto_index_max",
+        "_auto_last_index",
+        "_auto_last_family",
+        "_auto_tool_id_to_index",
+        "_auto_last_message_index",
+        "_done",
+        "_tool_calls",
+        "response_json",
+        "conversation",
+        "attachments",
+        "_start",
+        "_end",
+        "_start_utcnow",
+        "input_tokens",
+        "output_tokens",
+        "token_details",
+        "done_callbacks",
+        "resolved_model",
+        "_generator",
+        "_iter_chunks",
+        "_loaded_messages",
+        "llmopt",
+    )
 )
 """The attributes that llm itself keeps on a response; whatever else is there, a plugin has set."""
 
@@ -101,7 +130,9 @@ class ModelReply(Reply):
         return getattr(self, name)
 
 
-_READ = frozenset("events usage response_json resolved_model tool_calls prompt_json attributes".split())
+_READ = frozenset(
+    ("events", "usage", "response_json", "resolved_model", "tool_calls", "prompt_json", "attributes")
+)
 
 
 def apply(reply: Reply, response: Response | AsyncResponse) -> None:

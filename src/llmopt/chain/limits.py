@@ -9,7 +9,8 @@ from contextvars import copy_context
 from typing import Any
 
 from ..errors import CallTimeout
-from ..types import Clock, Event, Limits
+from ..stages import Event
+from ..types import Clock, Limits
 
 _END = object()
 
@@ -65,7 +66,9 @@ def paced(live: Iterable[Event], limits: Limits, clock: Clock) -> Generator[Even
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
     gone = threading.Event()
     context = copy_context()
-    thread = threading.Thread(target=context.run, args=(_pump, live, items, gone), name="llmopt-timeout", daemon=True)
+    thread = threading.Thread(
+        target=context.run, args=(_pump, live, items, gone), name="llmopt-timeout", daemon=True
+    )
     thread.start()
     try:
         while True:

@@ -13,7 +13,8 @@ from types import GeneratorType
 from typing import Any, TypeAlias
 
 from ..errors import Abandoned, FlowError, NoAnswer, StreamStarted
-from ..types import Call, Event, Flow, Hold, LiveEvents, Middleware, Reply, Run, Sleep, Stage, Wait
+from ..stages import Event, Hold, Stage
+from ..types import Call, Flow, LiveEvents, Middleware, Reply, Run, Sleep, Wait
 
 log = logging.getLogger("llmopt")
 
@@ -138,19 +139,19 @@ class Machine:
 
     def _asked(self, step: Any) -> Action:
         """Turn the step that the innermost flow has yielded into an action."""
-        kind, given = type(step), self._calls[-2]
-        if kind is Sleep or kind is Wait or kind is Run:
+        given: Call = self._calls[-2]
+        if isinstance(step, (Sleep, Wait, Run)):
             self.call = given
-            if kind is Sleep:
+            if isinstance(step, Sleep):
                 given.trace.waited_s += step.seconds
             return step
-        if kind is not Call and not isinstance(step, Reply):
-            return self.throw(FlowError(_NO_STEP.format(self._name(), kind.__name__)))
+        if not isinstance(step, (Call, Reply)):
+            return self.throw(FlowError(_NO_STEP.format(self._name(), type(step).__name__)))
         again = self._calls[-1] is not None
-        if again and given.started and not (kind is Call and step.resumes):
+        if again and given.started and not (isinstance(step, Call) and step.resumes):
             return self.throw(StreamStarted(_TOO_LATE.format(self._name())))
         self.reply = None
-        if kind is not Call:
+        if isinstance(step, Reply):
             self.call = self._calls[-1] = given
             return Emit(step.events, given.path, step)
         self._calls[-1] = step
@@ -182,7 +183,8 @@ class Machine:
 
     def _added(self) -> tuple[Stage, ...]:
         """Return the stages that the innermost flow put under the path that it was given."""
-        return self._calls[-1].path[len(self._calls[-2].path) :]
+        path: tuple[Stage, ...] = self._calls[-1].path
+        return path[len(self._calls[-2].path) :]
 
     def _name(self) -> str:
         return name_of(self._middlewares[len(self._flows) - 1])

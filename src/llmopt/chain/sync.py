@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from ..types import Call, Event, Reply, Run, Sleep, Stage, Wait
+from ..stages import Event, Stage
+from ..types import Call, Run, Sleep, Wait
 from .delegate import Delegate
 from .limits import paced
 from .machine import Emit, Machine, rise
@@ -28,11 +29,9 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
     action = machine.begin()
     while action is not None:
         events: Iterator[Event] | None = None
-        kind = type(action)
-        answers = kind is Call or kind is Emit
         try:
-            if answers:
-                live = delegate.start(action) if kind is Call else action.events
+            if isinstance(action, (Call, Emit)):
+                live: Any = delegate.start(action) if isinstance(action, Call) else action.events
                 events = iter(live)
                 if machine.call.limits is not None or action.path:
                     events = guarded(events, machine.call, action.path, delegate)
@@ -42,7 +41,7 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
                         delegate.begins()
                     yield event
                     yield from events
-                outcome = delegate.ended() if kind is Call else action.reply
+                outcome = delegate.ended() if isinstance(action, Call) else action.reply
             else:
                 outcome = perform(action, machine.call)
         except Exception as error:  # noqa: BLE001 - every failure goes to the flows
@@ -55,7 +54,8 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
             clean_up(machine, cause)
             raise
         else:
-            action = machine.answer(outcome) if answers else machine.resume(outcome)
+            answered = isinstance(action, (Call, Emit))
+            action = machine.answer(outcome) if answered else machine.resume(outcome)
     delegate.finish(machine.reply)
 
 
@@ -80,9 +80,9 @@ def risen(events: Iterator[Event], path: tuple[Stage, ...], delegate: Delegate) 
 
 def perform(step: Sleep | Wait | Run, call: Call) -> Any:
     """Perform a step that answers nothing, and return its result."""
-    if type(step) is Sleep:
+    if isinstance(step, Sleep):
         return call.clock.sleep(step.seconds)
-    if type(step) is Run:
+    if isinstance(step, Run):
         return step.fn()
     return step.future.result(shortest(step.timeout_s, call.remaining_s()))
 

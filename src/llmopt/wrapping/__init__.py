@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from ..chain.clock import SystemClock
 from ..errors import ConfigurationError
@@ -37,6 +37,14 @@ def wrap(
 
     Raises:
         ConfigurationError: `model` is no llm model, or a middleware is not callable.
+
+    Example:
+        >>> import llmopt
+        >>> from llmopt.testing import ScriptedModel
+        >>> def shout(call):
+        ...     yield call.tap(lambda event: [event.upper()])
+        >>> llmopt.wrap(ScriptedModel(["hello"]), shout).prompt("Hi").text()
+        'HELLO'
     """
     from llm.models import AsyncKeyModel, AsyncModel, KeyModel, Model
 
@@ -60,13 +68,21 @@ def wrap(
         pooled=pooled,
         sdk_retries=not any(getattr(middleware, "replaces_sdk_retries", False) for middleware in stack),
     )
-    return adapt(model, wrapping)
+    return cast("ModelT", adapt(model, wrapping))
 
 
 def unwrap(model: ModelT) -> ModelT:
-    """Return the model that was given to `wrap`, or `model` itself if it is not wrapped."""
+    """Return the model that was given to `wrap`, or `model` itself if it is not wrapped.
+
+    Example:
+        >>> import llmopt
+        >>> from llmopt.testing import ScriptedModel
+        >>> model = ScriptedModel(["hello"])
+        >>> llmopt.unwrap(llmopt.wrap(model, default=False)) is model
+        True
+    """
     wrapping: Wrapping | None = vars(model).get("__llmopt__")
-    return model if wrapping is None else wrapping.original
+    return model if wrapping is None else cast("ModelT", wrapping.original)
 
 
 def _check(middleware: object) -> None:

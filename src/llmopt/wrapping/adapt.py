@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ..chain import aio, sync
 from ..chain.delegate import Delegate, Execute
 from ..chain.machine import Machine
-from ..types import Call, Clock, Event, Middleware, Trace
+from ..stages import Event
+from ..types import Call, Clock, Middleware, Trace
 from . import pool
 
 if TYPE_CHECKING:
@@ -52,14 +53,14 @@ def adapt(model: Any, wrapping: Wrapping) -> Any:
 
 
 @cache
-def wrapped_class(cls: type, pooled: bool) -> type:  # noqa: FBT001 - a cache key
+def wrapped_class(cls: Any, pooled: bool) -> type:  # noqa: FBT001 - a cache key
     """Return the subclass of `cls` whose calls go through a chain; one is made per class."""
     from llm.models import AsyncKeyModel, AsyncModel, KeyModel
 
     keyed = issubclass(cls, (KeyModel, AsyncKeyModel))
     asynchronous = issubclass(cls, (AsyncModel, AsyncKeyModel))
     overrides = pool.overrides(cls) if pooled else {}
-    bottom = bottom_of(cls, overrides.pop("execute", cls.execute), keyed=keyed)  # type: ignore[attr-defined]
+    bottom = bottom_of(cls, overrides.pop("execute", cls.execute), keyed=keyed)
     namespace: dict[str, Any] = {
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
@@ -72,13 +73,14 @@ def wrapped_class(cls: type, pooled: bool) -> type:  # noqa: FBT001 - a cache ke
     }
     if keyed:
         namespace["get_key"] = late_key(cls)
-    return type(cls)(cls.__name__, (cls,), namespace)
+    made: type = type(cls)(cls.__name__, (cls,), namespace)
+    return made
 
 
 def sync_execute(bottom: Execute) -> Callable[..., Iterator[Event]]:
     """Return the `execute` of a wrapped sync model; `bottom` runs the model itself."""
 
-    def execute(
+    def execute(  # noqa: PLR0917 - llm's own signature
         self: Any, prompt: Any, stream: Any, response: Any, conversation: Any = None, key: Any = None
     ) -> Iterator[Event]:
         wrapping = self.__llmopt__
@@ -93,7 +95,7 @@ def sync_execute(bottom: Execute) -> Callable[..., Iterator[Event]]:
 def aio_execute(bottom: Execute) -> Callable[..., AsyncIterator[Event]]:
     """Return the `execute` of a wrapped async model; `bottom` runs the model itself."""
 
-    def execute(
+    def execute(  # noqa: PLR0917 - llm's own signature
         self: Any, prompt: Any, stream: Any, response: Any, conversation: Any = None, key: Any = None
     ) -> AsyncIterator[Event]:
         wrapping = self.__llmopt__
