@@ -55,11 +55,11 @@ class Clock(Protocol):
         """Return seconds since the Unix epoch, UTC."""
         ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Block this thread for `seconds`."""
         ...
 
-    async def asleep(self, seconds: float) -> None:
+    async def asleep(self, seconds: float, /) -> None:
         """Suspend this task for `seconds`."""
         ...
 

@@ -5,6 +5,8 @@ copy an answer from one response to another. What is used for that is named here
 `tests/compat` runs against the oldest and the newest supported llm.
 """
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import copy
@@ -125,7 +127,7 @@ class ModelReply(Reply):
         self.resolved_model = response.resolved_model
         self.tool_calls = response._tool_calls  # noqa: SLF001
         self.prompt_json = response._prompt_json  # noqa: SLF001
-        state = vars(response)
+        state: dict[str, Any] = response.__dict__
         self.attributes = {name: state[name] for name in state.keys() - _OWN}
         return getattr(self, name)
 

@@ -109,10 +109,11 @@ class Machine:
     def _enter(self, call: Call) -> Action:
         """Give the call to the next flows, one inside the other; the model is below the last one."""
         flows, calls, middlewares = self._flows, self._calls, self._middlewares
+        depth = len(flows)
         try:
             for depth in range(len(flows), len(middlewares)):
-                flow = middlewares[depth](call)
-                if type(flow) is not GeneratorType:
+                flow: Any = middlewares[depth](call)
+                if flow.__class__ is not GeneratorType:
                     raise FlowError(_NO_FLOW.format(name_of(middlewares[depth]), type(flow).__name__))  # noqa: TRY301
                 flows.append(flow)
                 calls.append(None)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..chain import aio, sync
 from ..chain.delegate import Delegate, Execute
@@ -47,7 +47,8 @@ class Wrapping:
 def adapt(model: Any, wrapping: Wrapping) -> Any:
     """Return a copy of `model` that runs its calls through the chain of `wrapping`."""
     twin = copy.copy(model)
-    twin.__class__ = wrapped_class(type(model), wrapping.pooled)
+    cls = cast("Any", type(model))
+    twin.__class__ = wrapped_class(cls, wrapping.pooled)
     vars(twin)["__llmopt__"] = wrapping
     return twin
 
@@ -134,13 +135,12 @@ def elsewhere(model: Any, call: Call, response: Response | AsyncResponse) -> Any
     """Run a model that is not the wrapped one; the caller's key goes only to the same provider."""
     from llm.models import AsyncKeyModel, KeyModel
 
-    key: dict[str, str | None] = {}
+    key: dict[str, Any] = {}
     if isinstance(model, (KeyModel, AsyncKeyModel)):
         same = model.needs_key == getattr(call.response.model, "needs_key", None)
         key["key"] = model.get_key(call.key if same else None)
-    return model.execute(
-        call.prompt, stream=call.stream, response=response, conversation=call.conversation, **key
-    )
+    run: Callable[..., Any] = model.execute
+    return run(call.prompt, stream=call.stream, response=response, conversation=call.conversation, **key)
 
 
 def late_key(cls: type) -> Callable[..., str | None]:
@@ -151,7 +151,8 @@ def late_key(cls: type) -> Callable[..., str | None]:
     """
 
     def get_key(self: Any, explicit_key: str | None = None) -> str | None:
-        if sys._getframe(1).f_globals.get("__name__") == "llm.models":  # noqa: SLF001
+        caller = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if caller.f_globals.get("__name__") == "llm.models":
             return explicit_key
         return cls.get_key(self, explicit_key)  # type: ignore[attr-defined, no-any-return]
 
@@ -159,22 +160,24 @@ def late_key(cls: type) -> Callable[..., str | None]:
 
 
 def _copied(self: Any) -> Any:
-    twin = object.__new__(type(self))
-    vars(twin).update(vars(self))
+    cls = cast("Any", type(self))
+    twin: Any = object.__new__(cls)
+    twin.__dict__.update(self.__dict__)
     return twin
 
 
 def _deepcopied(self: Any, memo: dict[int, Any]) -> Any:
-    wrapping: Wrapping = vars(self)["__llmopt__"]
+    wrapping: Wrapping = self.__llmopt__
     return restored(wrapping, copy.deepcopy(_state(self), memo))
 
 
 def _reduced(self: Any, _protocol: Any) -> tuple[Any, ...]:
-    return restored, (vars(self)["__llmopt__"], _state(self))
+    return restored, (self.__llmopt__, _state(self))
 
 
 def _state(model: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(model).items() if name != "__llmopt__"}
+    state: dict[str, Any] = model.__dict__
+    return {name: value for name, value in state.items() if name != "__llmopt__"}
 
 
 def restored(wrapping: Wrapping, state: dict[str, Any]) -> Any:
