@@ -18,8 +18,15 @@ class Configured:
 
     def __reduce__(self) -> tuple[Any, ...]:
         configuration = {field.name: getattr(self, field.name) for field in fields(self) if field.init}  # type: ignore[arg-type]
-        return _configured, (type(self), configuration)
+        return configured, (type(self), configuration)
 
 
-def _configured(cls: type[Any], configuration: dict[str, Any]) -> Any:
+def configured(cls: type[Any], configuration: dict[str, Any]) -> Any:
+    """Return a middleware of `cls` with this configuration and new state."""
     return cls(**configuration)
+
+
+def freeze(middleware: object, **state: Any) -> None:
+    """Set fields of a frozen dataclass while it is being made."""
+    for name, value in state.items():
+        object.__setattr__(middleware, name, value)

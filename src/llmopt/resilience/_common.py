@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from llmopt.errors import ConfigurationError
+from ..errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,32 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-def require(ok: bool, owner: str, name: str, value: object, right: str) -> None:
-    """Raise ConfigurationError unless `ok`, saying which argument is wrong and what would be right."""
+def require(ok: object, name: str, value: object, right: str) -> None:
+    """Raise ConfigurationError unless `ok`.
+
+    Args:
+        ok: whether the argument is right.
+        name: whose argument and which: "Limiter: burst_s".
+        value: what was given.
+        right: what would be right.
+    """
     if not ok:
-        raise ConfigurationError(f"{owner}: {name}={value!r} is wrong: it must be {right}")
+        raise ConfigurationError(f"{name}={value!r} is wrong: it must be {right}")
 
 
 def is_number(value: object, *, above: float) -> bool:
     """Tell whether `value` is a finite real number greater than `above`."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) and value > above
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) and value > above
+    )
 
 
 def is_count(value: object, *, least: int) -> bool:
     """Tell whether `value` is a whole number of at least `least`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def refuse_negative(name: str, *values: int) -> None:
+    """Raise ConfigurationError if one of the amounts is below zero."""
+    for value in values:
+        require(value >= 0, name, value, "a whole number from 0 up")

@@ -101,12 +101,15 @@ class Breaker:
         min_calls: int = 10,
         cooldown_s: float = 30.0,
     ) -> None:
+        right = "a fraction above 0 and up to 1"
         fraction = is_number(failure_threshold, above=0) and failure_threshold <= 1
-        require(fraction, "Breaker", "failure_threshold", failure_threshold, "a fraction above 0 and up to 1")
-        require(is_count(window, least=1), "Breaker", "window", window, "a whole number of calls from 1 up")
+        require(fraction, "Breaker: failure_threshold", failure_threshold, right)
+        require(is_count(window, least=1), "Breaker: window", window, "a whole number of calls from 1 up")
+        right = f"a whole number of calls from 1 to window={window}"
         fits = is_count(min_calls, least=1) and min_calls <= window
-        require(fits, "Breaker", "min_calls", min_calls, f"a whole number from 1 to window={window}")
-        require(is_number(cooldown_s, above=0), "Breaker", "cooldown_s", cooldown_s, "a number of seconds above 0")
+        require(fits, "Breaker: min_calls", min_calls, right)
+        right = "a number of seconds above 0"
+        require(is_number(cooldown_s, above=0), "Breaker: cooldown_s", cooldown_s, right)
         self._failure_threshold = failure_threshold
         self._window = window
         self._mask = (1 << window) - 1

@@ -12,7 +12,7 @@ from math import inf
 from threading import RLock
 from typing import Literal, TypeAlias
 
-from ._common import Refusal, is_count, is_number, require
+from ._common import Refusal, is_count, is_number, refuse_negative, require
 from ._window import Slot, Window
 
 _RETRY_SLOTS = 10
@@ -66,9 +66,11 @@ class RetryBudget:
     """
 
     def __init__(self, *, ratio: float = 0.2, min_per_s: float = 1.0, window_s: float = 10.0) -> None:
-        for name, value in (("ratio", ratio), ("min_per_s", min_per_s)):
-            require(value == 0 or is_number(value, above=0), "RetryBudget", name, value, "a number from 0 up")
-        require(is_number(window_s, above=0), "RetryBudget", "window_s", window_s, "a number of seconds above 0")
+        right = "a number from 0 up"
+        require(ratio == 0 or is_number(ratio, above=0), "RetryBudget: ratio", ratio, right)
+        require(min_per_s == 0 or is_number(min_per_s, above=0), "RetryBudget: min_per_s", min_per_s, right)
+        right = "a number of seconds above 0"
+        require(is_number(window_s, above=0), "RetryBudget: window_s", window_s, right)
         self._ratio = ratio
         self._least = min_per_s * window_s
         self._window = Window(window_s / _RETRY_SLOTS, keep=_RETRY_SLOTS + 1)
@@ -99,7 +101,8 @@ class RetryBudget:
     def stats(self) -> RetryBudgetStats:
         """Return the counters."""
         with self._lock:
-            return RetryBudgetStats(*self._window.sums, allowed=self._allowed, refused=self._refused)
+            calls, retries = self._window.sums
+            return RetryBudgetStats(calls, retries, self._allowed, self._refused)
 
 
 @dataclass(slots=True, eq=False)
@@ -190,16 +193,18 @@ class SpendBudget:
         window: WindowLength | float = "day",
         sliding: bool = False,
     ) -> None:
-        for name, limit in (("tokens", tokens), ("nano_usd", nano_usd)):
-            right = "a whole number from 1 up, or None"
-            require(limit is None or is_count(limit, least=1), "SpendBudget", name, limit, right)
-        require(tokens is not None or nano_usd is not None, "SpendBudget", "tokens", tokens, "given, or nano_usd")
-        length_s = _WINDOWS_S.get(window, 0.0) if isinstance(window, str) else window
+        right = "a whole number from 1 up, or None"
+        require(tokens is None or is_count(tokens, least=1), "SpendBudget: tokens", tokens, right)
+        require(nano_usd is None or is_count(nano_usd, least=1), "SpendBudget: nano_usd", nano_usd, right)
+        require(tokens or nano_usd, "SpendBudget: tokens", tokens, "given, or nano_usd")
         right = "'minute', 'hour', 'day' or a number of seconds above 0"
-        require(is_number(length_s, above=0), "SpendBudget", "window", window, right)
+        length_s = _WINDOWS_S.get(window, 0.0) if isinstance(window, str) else window
+        require(is_number(length_s, above=0), "SpendBudget: window", window, right)
         self._limits = (tokens, nano_usd)
         self._most = (inf if tokens is None else tokens, inf if nano_usd is None else nano_usd)
-        self._window = Window(length_s / _SPEND_SLOTS, keep=_SPEND_SLOTS + 1) if sliding else Window(length_s, keep=1)
+        self._window = (
+            Window(length_s / _SPEND_SLOTS, keep=_SPEND_SLOTS + 1) if sliding else Window(length_s, keep=1)
+        )
         self._reserved = self._refused = self._cancelled = 0
         self._lock = RLock()
 
@@ -215,7 +220,11 @@ class SpendBudget:
             What is to be handed to `settle` or `cancel`; or a `Refusal` ("tokens" or "nano_usd")
             with the seconds after which this estimate fits, if nothing else is spent until then:
             None if it is more than the whole limit.
+
+        Raises:
+            ConfigurationError: an amount is negative.
         """
+        refuse_negative("SpendBudget.reserve: estimate", tokens, nano_usd)
         with self._lock:
             slot = self._window.at(now)
             used_tokens, used_nano_usd = self._window.sums
@@ -229,11 +238,13 @@ class SpendBudget:
 
     def charge(self, now: float, *, tokens: int = 0, nano_usd: int = 0) -> None:
         """Book what has been spent already, whatever is left: by another process, or before a restart."""
+        refuse_negative("SpendBudget.charge: amount", tokens, nano_usd)
         with self._lock:
             self._window.book(self._window.at(now), tokens, nano_usd)
 
     def settle(self, spending: Spending, now: float, *, tokens: int = 0, nano_usd: int = 0) -> None:
         """Replace an estimate by what the call did use; only the first settle or cancel counts."""
+        refuse_negative("SpendBudget.settle: amount", tokens, nano_usd)
         with self._lock:
             if spending.open:
                 spending.open = False
@@ -263,7 +274,8 @@ class SpendBudget:
     def stats(self) -> SpendBudgetStats:
         """Return the counters."""
         with self._lock:
-            return SpendBudgetStats(*self._window.sums, self._reserved, self._refused, self._cancelled)
+            tokens, nano_usd = self._window.sums
+            return SpendBudgetStats(tokens, nano_usd, self._reserved, self._refused, self._cancelled)
 
     def _refuse(self, reason: str, now: float, estimate: tuple[int, int]) -> Refusal:
         self._refused += 1

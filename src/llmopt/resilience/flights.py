@@ -32,8 +32,7 @@ class Flight(Generic[C, R]):
 
     Attributes:
         key: what is asked.
-        channel: what followers wait on; None while there has been no follower. Replaced by a fresh
-            one (or by None, if nobody follows any more) when the lead is handed over.
+        channel: what followers wait on; replaced by a fresh one when the lead is handed over.
         done: whether it has an outcome. Set last: whoever sees it True sees the outcome.
         result: the outcome of a flight that finished, else None.
         error: the outcome of a flight that failed, else None.
@@ -41,9 +40,9 @@ class Flight(Generic[C, R]):
 
     __slots__ = ("channel", "done", "error", "followers", "key", "result")
 
-    def __init__(self, key: Hashable) -> None:
+    def __init__(self, key: Hashable, channel: C) -> None:
         self.key = key
-        self.channel: C | None = None
+        self.channel = channel
         self.done = False
         self.result: R | None = None
         self.error: BaseException | None = None
@@ -86,8 +85,8 @@ class Flights(Generic[C, R]):
     """The table of the flights under way in this process.
 
     Args:
-        channel: makes what followers wait on. It is called with a lock held, when a flight gets its
-            first follower and when its lead is handed over, and must not block.
+        channel: makes what followers wait on. It is called with a lock held, when a flight begins
+            and when its lead is handed over, and must not block.
 
     Raises:
         ConfigurationError: `channel` cannot be called.
@@ -108,7 +107,8 @@ class Flights(Generic[C, R]):
     """
 
     def __init__(self, channel: Callable[[], C]) -> None:
-        require(callable(channel), "Flights", "channel", channel, "a callable that makes what followers wait on")
+        right = "a callable that makes what followers wait on"
+        require(callable(channel), "Flights: channel", channel, right)
         self._make_channel = channel
         self._table: dict[Hashable, Flight[C, R]] = {}
         self._led = self._followed = self._promoted = 0
@@ -126,8 +126,9 @@ class Flights(Generic[C, R]):
                 flight.followers[ticket] = None
                 # A garbage collection may have run an abandon() of this thread just before: look again.
                 if self._table.get(key) is flight:
-                    return self._follow(ticket)
-            flight = self._table[key] = Flight(key)
+                    self._followed += 1
+                    return ticket
+            flight = self._table[key] = Flight(key, self._make_channel())
             self._led += 1
             return Ticket(flight, leads=True)
 
@@ -165,7 +166,7 @@ class Flights(Generic[C, R]):
                 flight.followers.pop(ticket, None)
                 return None
             ticket.leads = False
-            fresh = self._make_channel() if len(flight.followers) > 1 else None
+            fresh = self._make_channel()
             heir = next(iter(flight.followers), None)
             if heir is None:
                 del self._table[flight.key]
@@ -180,12 +181,6 @@ class Flights(Generic[C, R]):
         """Return the counters."""
         with self._lock:
             return FlightsStats(self._led, self._followed, self._promoted, len(self._table))
-
-    def _follow(self, ticket: Ticket[C, R]) -> Ticket[C, R]:
-        if ticket.flight.channel is None:
-            ticket.flight.channel = self._make_channel()
-        self._followed += 1
-        return ticket
 
     def _land(self, ticket: Ticket[C, R]) -> C | None:
         flight = ticket.flight

@@ -12,11 +12,12 @@ that oversleeps can break the rate: the bound holds for the times at which calls
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from math import inf
 from threading import RLock
 from typing import Literal, overload
 
-from ._common import Refusal, is_count, is_number, require
+from ._common import Refusal, is_number, refuse_negative, require
 
 _NOW_S = 1e-6  # a shorter wait is none: it may be lost in the rounding of a monotonic clock
 _STEP_BACK_S = 1.0  # threads read the clock before they get the lock; more than this is a clock set back
@@ -32,14 +33,16 @@ class Reservation:
         wait_s: seconds to wait before `Limiter.claim` is asked; 0.0 when it has started.
         state: "waiting", "started", or "closed" after `settle` or `cancel`.
         due: the monotonic second at which the wait is over.
-        marks: requests and tokens started up to and with this one.
+        requests_mark: requests started up to and with this one.
+        tokens_mark: tokens started up to and with this one.
     """
 
     tokens: int
     wait_s: float
     due: float
     state: Literal["waiting", "started", "closed"] = "waiting"
-    marks: tuple[int, int] = (0, 0)
+    requests_mark: int = 0
+    tokens_mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +79,10 @@ class _Bucket:
         self.tat = -inf
         self.started = 0
 
-    def due(self, ahead: int, units: int) -> float:
+    def due(self, units: int, ahead: int) -> float:
         """Return when `units` may start, after the `ahead` units of those who came before."""
-        work_s = units * self.unit_s
-        burst_s = self.burst_s
-        return self.tat + ahead * self.unit_s + (work_s if work_s < burst_s else burst_s) - burst_s
-
-    def start(self, now: float, units: int) -> None:
-        """Charge `units` that start now."""
-        self.tat = (self.tat if self.tat > now else now) + units * self.unit_s
-        self.started += units
+        work_s = min(units * self.unit_s, self.burst_s)
+        return self.tat + ahead * self.unit_s + work_s - self.burst_s
 
     def refund(self, units: int, mark: int, last_start: float) -> None:
         """Take `units` back from the call that ended at `mark`.
@@ -140,16 +137,14 @@ class Limiter:
         *,
         burst_s: float = 10.0,
     ) -> None:
-        for name, rate in (
-            ("requests_per_minute", requests_per_minute),
-            ("tokens_per_minute", tokens_per_minute),
-        ):
-            require(rate is None or is_number(rate, above=0), "Limiter", name, rate, "a number above 0, or None")
-        unlimited = requests_per_minute is None and tokens_per_minute is None
-        require(not unlimited, "Limiter", "requests_per_minute", None, "given, or tokens_per_minute")
-        require(is_number(burst_s, above=0), "Limiter", "burst_s", burst_s, "a number of seconds above 0")
-        self._requests = _Bucket(requests_per_minute, burst_s)
-        self._tokens = _Bucket(tokens_per_minute, burst_s)
+        right = "a number above 0, or None"
+        rpm, tpm = requests_per_minute, tokens_per_minute
+        require(rpm is None or is_number(rpm, above=0), "Limiter: requests_per_minute", rpm, right)
+        require(tpm is None or is_number(tpm, above=0), "Limiter: tokens_per_minute", tpm, right)
+        require(rpm or tpm, "Limiter: requests_per_minute", rpm, "given, or tokens_per_minute")
+        require(is_number(burst_s, above=0), "Limiter: burst_s", burst_s, "a number of seconds above 0")
+        self._requests = _Bucket(rpm, burst_s)
+        self._tokens = _Bucket(tpm, burst_s)
         self._queue: dict[Reservation, None] = {}
         self._queued_tokens = 0
         self._now = self._last_start = -inf
@@ -176,26 +171,23 @@ class Limiter:
             ConfigurationError: `tokens` is negative.
         """
         if tokens < 0:
-            require(is_count(tokens, least=0), "Limiter.reserve", "tokens", tokens, "a whole number from 0 up")
+            refuse_negative("Limiter.reserve: tokens", tokens)
         with self._lock:
-            now = self._tick(now)
-            if self._queue:
-                self._drop_lost(now)
-            due = self._due(len(self._queue), self._queued_tokens, tokens)
-            if due - now <= _NOW_S:
-                return self._start(Reservation(tokens, 0.0, now), now)
-            if due - now > max_wait_s:
-                self._refused += 1
-                return Refusal("wait", retry_after_s=due - now)
-            self._delayed += 1
-            place = Reservation(tokens, due - now, due)
-            self._enqueue(place)
-            return place
+            if now < self._now:
+                now = self._step_back(now)
+            self._now = now
+            reservation = Reservation(tokens, 0.0, now)
+            if self._queue or not self._fits(tokens, now):
+                return self._wait(reservation, now, max_wait_s)
+            self._start(reservation, now)
+            return reservation
 
     def claim(self, reservation: Reservation, now: float) -> float:
         """Start the call if its turn has come.
 
-        Asking early is allowed: refunds and cancelled callers shorten the wait.
+        Asking early is allowed and pays while others are being settled or cancelled, which shortens
+        the wait. Asking is also what keeps the place: one that is overdue by 30 seconds goes to the
+        end of the queue, so that callers who vanished block nobody.
 
         Returns:
             0.0 when the call has started (now or before), else the seconds to wait before asking again.
@@ -206,17 +198,18 @@ class Limiter:
         with self._lock:
             if reservation.state == "started":
                 return 0.0
-            waiting = reservation.state == "waiting"
-            require(waiting, "Limiter.claim", "reservation", reservation, "one that is neither settled nor cancelled")
+            open_still = reservation.state == "waiting"
+            require(open_still, "Limiter.claim: reservation", reservation, "neither settled nor cancelled")
             now = self._tick(now)
             self._drop_lost(now, asking=reservation)
             if reservation not in self._queue:
                 self._enqueue(reservation)
-            due = self._due(*self._ahead(reservation), reservation.tokens)
-            if due - now <= _NOW_S:
-                self._dequeue(reservation)
-                return self._start(reservation, now).wait_s
+            due = self._due(reservation.tokens, *self._ahead(reservation))
             reservation.due, reservation.wait_s = due, due - now
+            if reservation.wait_s <= _NOW_S:
+                self._dequeue(reservation)
+                reservation.wait_s = 0.0
+                self._start(reservation, now)
             return reservation.wait_s
 
     def settle(self, reservation: Reservation, now: float, actual_tokens: int) -> None:
@@ -229,8 +222,12 @@ class Limiter:
         Args:
             reservation: the call's place.
             now: monotonic seconds.
-            actual_tokens: tokens used, input and output together; from 0 up.
+            actual_tokens: tokens used, input and output together.
+
+        Raises:
+            ConfigurationError: `actual_tokens` is negative.
         """
+        refuse_negative("Limiter.settle: actual_tokens", actual_tokens)
         with self._lock:
             self._tick(now)
             if reservation.state != "started":
@@ -243,7 +240,7 @@ class Limiter:
                 self._tokens.tat -= surplus * self._tokens.unit_s
             elif surplus:
                 self._refunded += surplus
-                self._tokens.refund(surplus, reservation.marks[1], self._last_start)
+                self._tokens.refund(surplus, reservation.tokens_mark, self._last_start)
 
     def cancel(self, reservation: Reservation, now: float) -> None:
         """Give the place of a call back that was not sent; those who wait behind it move up."""
@@ -252,8 +249,8 @@ class Limiter:
             if reservation.state == "started":
                 reservation.state = "closed"
                 self._cancelled += 1
-                self._requests.refund(1, reservation.marks[0], self._last_start)
-                self._tokens.refund(reservation.tokens, reservation.marks[1], self._last_start)
+                self._requests.refund(1, reservation.requests_mark, self._last_start)
+                self._tokens.refund(reservation.tokens, reservation.tokens_mark, self._last_start)
             else:
                 self._leave(reservation)
 
@@ -270,18 +267,45 @@ class Limiter:
                 extra_tokens=self._extra,
             )
 
-    def _due(self, ahead_requests: int, ahead_tokens: int, tokens: int) -> float:
-        by_requests = self._requests.due(ahead_requests, 1)
-        by_tokens = self._tokens.due(ahead_tokens, tokens)
-        return by_requests if by_requests > by_tokens else by_tokens
+    def _fits(self, tokens: int, now: float) -> bool:
+        """Tell whether a call may start now when nobody waits: `_due(...) <= now`, in half the time."""
+        latest = now + _NOW_S
+        requests, bucket = self._requests, self._tokens
+        if requests.tat + requests.unit_s - requests.burst_s > latest:
+            return False
+        work_s = tokens * bucket.unit_s
+        return bucket.tat + work_s - bucket.burst_s <= latest or (
+            work_s > bucket.burst_s and bucket.tat <= latest
+        )
 
-    def _start(self, reservation: Reservation, now: float) -> Reservation:
-        self._requests.start(now, 1)
-        self._tokens.start(now, reservation.tokens)
+    def _due(self, tokens: int, ahead_requests: int, ahead_tokens: int) -> float:
+        return max(self._requests.due(1, ahead_requests), self._tokens.due(tokens, ahead_tokens))
+
+    def _start(self, reservation: Reservation, now: float) -> None:
         self._last_start = now
         reservation.state = "started"
-        reservation.wait_s = 0.0
-        reservation.marks = (self._requests.started, self._tokens.started)
+        tokens = reservation.tokens
+        # max() takes eight times as long as the comparison.
+        bucket = self._requests
+        bucket.tat = (bucket.tat if bucket.tat > now else now) + bucket.unit_s  # noqa: FURB136
+        bucket.started = reservation.requests_mark = bucket.started + 1
+        bucket = self._tokens
+        bucket.tat = (bucket.tat if bucket.tat > now else now) + tokens * bucket.unit_s  # noqa: FURB136
+        bucket.started = reservation.tokens_mark = bucket.started + tokens
+
+    def _wait(self, reservation: Reservation, now: float, max_wait_s: float) -> Reservation | Refusal:
+        self._drop_lost(now)
+        reservation.due = self._due(reservation.tokens, len(self._queue), self._queued_tokens)
+        reservation.wait_s = reservation.due - now
+        if reservation.wait_s <= _NOW_S:
+            reservation.wait_s = 0.0
+            self._start(reservation, now)
+        elif reservation.wait_s > max_wait_s:
+            self._refused += 1
+            return Refusal("wait", retry_after_s=reservation.wait_s)
+        else:
+            self._delayed += 1
+            self._enqueue(reservation)
         return reservation
 
     def _enqueue(self, reservation: Reservation) -> None:
@@ -300,13 +324,8 @@ class Limiter:
                 self._dequeue(reservation)
 
     def _ahead(self, reservation: Reservation) -> tuple[int, int]:
-        requests = tokens = 0
-        for other in tuple(self._queue):
-            if other is reservation:
-                break
-            requests += 1
-            tokens += other.tokens
-        return requests, tokens
+        ahead = list(takewhile(lambda other: other is not reservation, tuple(self._queue)))
+        return len(ahead), sum(other.tokens for other in ahead)
 
     def _drop_lost(self, now: float, *, asking: Reservation | None = None) -> None:
         while self._queue:
@@ -316,15 +335,17 @@ class Limiter:
             self._dequeue(first)
 
     def _tick(self, now: float) -> float:
-        """Return the time to reckon with; a clock that was set back takes all state back with it."""
+        self._now = self._step_back(now) if now < self._now else now
+        return self._now
+
+    def _step_back(self, now: float) -> float:
+        """Return the time to reckon with: a clock that was set back takes all state back with it."""
         behind_s = self._now - now
-        if 0 < behind_s <= _STEP_BACK_S:
+        if behind_s <= _STEP_BACK_S:
             return self._now
-        self._now = now
-        if behind_s > 0:
-            self._last_start -= behind_s
-            self._requests.tat -= behind_s
-            self._tokens.tat -= behind_s
-            for reservation in tuple(self._queue):
-                reservation.due -= behind_s
+        self._last_start -= behind_s
+        self._requests.tat -= behind_s
+        self._tokens.tat -= behind_s
+        for reservation in tuple(self._queue):
+            reservation.due -= behind_s
         return now

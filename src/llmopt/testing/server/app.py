@@ -74,6 +74,8 @@ class App:
         models: what the list of models holds.
         prefix_cache: the simulated prefix cache.
         require_key: the API key that clients must present, or None.
+        keep_alive: whether a connection serves many requests. llm never closes its async clients, so
+            without keep-alive a test that turns warnings into errors hears nothing of their sockets.
         ledger: what has been seen.
     """
 
@@ -84,6 +86,7 @@ class App:
         self.models: Sequence[str] = ("echo",)
         self.prefix_cache = PrefixCache()
         self.require_key: str | None = None
+        self.keep_alive = True
         self.ledger = Ledger(keep_requests)
         self._numbers = count(1)
 
@@ -112,7 +115,8 @@ class App:
             sending = self._without_answer(raw, path, reading.problem)
         else:
             sending = self._answered(api, reading.query, request)
-        end = sending.end if raw.keeps_alive or sending.end == "hang" else "close"
+        stays = sending.end != "keep" or (self.keep_alive and raw.keeps_alive)
+        end = sending.end if stays else "close"
         return replace(sending, on_end=self.ledger.finished, end=end)
 
     def reset(self) -> None:
@@ -131,20 +135,26 @@ class App:
         is_anthropic = path.startswith("/messages") or "anthropic-version" in raw.headers
         error_body = messages.error_body if is_anthropic else chat.error_body
         if not self._admits(raw):
-            return as_json(_UNAUTHORIZED, error_body(_UNAUTHORIZED, "Incorrect API key provided."))
+            return self._page(_UNAUTHORIZED, error_body(_UNAUTHORIZED, "Incorrect API key provided."))
         if raw.method == "GET" and path == "/models":
-            return as_json(200, embeddings.models_body(self.models))
+            return self._page(200, embeddings.models_body(self.models))
         if raw.method == "GET" and path == "/stats":
-            return as_json(200, self.ledger.stats())
+            return self._page(200, self.ledger.stats())
         if problem:
-            return as_json(400, error_body(400, f"The request cannot be read: {problem}"))
-        return as_json(404, error_body(404, f"There is no {raw.method} {raw.target} here."))
+            return self._page(400, error_body(400, f"The request cannot be read: {problem}"))
+        return self._page(404, error_body(404, f"There is no {raw.method} {raw.target} here."))
+
+    def _page(self, status: int, payload: Any, headers: Mapping[str, str] | None = None) -> Sending:
+        return as_json(status, payload, {**(headers or {}), **self._connection()})
+
+    def _connection(self) -> Mapping[str, str]:
+        return {} if self.keep_alive else {"connection": "close"}
 
     def _answered(self, api: Api, query: Query, request: Request) -> Sending:
         try:
-            return self._scripted(api, query, self._next_answer(request))
+            return self._scripted(api, query, self._closing(self._next_answer(request)))
         except Exception as error:  # noqa: BLE001 - what a handler or a strange schema raises must reach the test
-            return as_json(500, api.error_body(500, f"The test server failed: {error!r}"), _NO_RETRY)
+            return self._page(500, api.error_body(500, f"The test server failed: {error!r}"), _NO_RETRY)
 
     def _scripted(self, api: Api, query: Query, answer: Answer) -> Sending:
         if answer.raw_body is not None:
@@ -161,6 +171,11 @@ class App:
             return self.answers.popleft()
         answer = self.handler(request) if self.handler else None
         return self.default if answer is None else answer
+
+    def _closing(self, answer: Answer) -> Answer:
+        return (
+            answer if self.keep_alive else replace(answer, headers={**answer.headers, **self._connection()})
+        )
 
     def _completed(self, api: Api, query: Query, answer: Answer) -> Sending:
         lookup = self.prefix_cache.look_up(query.segments, explicit=query.explicit_cache, model=query.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from .query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .query import Completion
 
@@ -136,13 +137,9 @@ def _segment(message: Mapping[str, Any]) -> Segment:
     return Segment(" ".join([message["role"], as_text(message.get("content")), *said]))
 
 
-def _tool_results(messages: list[Any]) -> list[str]:
-    results: list[str] = []
-    for message in reversed(messages):
-        if message["role"] != "tool":
-            break
-        results.insert(0, as_text(message["content"]))
-    return results
+def _tool_results(messages: Sequence[Any]) -> list[str]:
+    latest = takewhile(lambda message: message["role"] == "tool", reversed(messages))
+    return [as_text(message["content"]) for message in latest][::-1]
 
 
 def _tool(function: Mapping[str, Any]) -> ToolSpec:

@@ -81,11 +81,11 @@ def _tool_calls(query: Query, answer: Answer, number: int) -> list[ToolCall]:
 
 
 def _tools_to_call(query: Query) -> Sequence[ToolSpec]:
-    if query.tool_choice not in ("auto", "none", "required"):
-        return [tool for tool in query.tools if tool.name == query.tool_choice]
-    if query.tool_choice == "none" or (query.tool_results and query.tool_choice == "auto"):
+    if not query.tools or query.tool_choice == "none":
         return ()
-    if not query.tools:
+    if query.tool_choice not in ("auto", "required"):
+        return [tool for tool in query.tools if tool.name == query.tool_choice]
+    if query.tool_results and query.tool_choice == "auto":
         return ()
     words = set(re.findall(r"\w+", query.user_text))
     return [tool for tool in query.tools if tool.name in words] or query.tools[:1]
@@ -97,7 +97,9 @@ def _chunks(query: Query, answer: Answer, *, called: bool) -> Sequence[str]:
     text = answer.text
     if text is None:
         text = "" if called or not _is_echo(answer) else _echo(query)
-    return pieces(text) if query.stream else [text][: len(text)]
+    if query.stream:
+        return pieces(text)
+    return [text] if text else []
 
 
 def _echo(query: Query) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,6 @@ def read(body: Mapping[str, Any]) -> Query:
     items = [{"role": "user", "content": items}] if isinstance(items, str) else items
     tools = array_in(body, "tools")
     users = [item for item in items if item.get("role") == "user"]
-    reasoning = object_in(body, "reasoning")
     segments = [*map(json.dumps, tools), body.get("instructions") or "", *map(_item_text, items)]
     return Query(
         body=body,
@@ -49,8 +49,8 @@ def read(body: Mapping[str, Any]) -> Query:
         ],
         tool_choice=tool_choice(body.get("tool_choice")),
         schema=format_schema(object_in(object_in(body, "text"), "format")),
-        thinks="reasoning" in body and reasoning.get("effort") != "none",
-        shows_reasoning=bool(reasoning.get("summary")),
+        thinks=_asks_for_reasoning(body),
+        shows_reasoning=bool(object_in(body, "reasoning").get("summary")),
     )
 
 
@@ -200,6 +200,12 @@ def _usage(completion: Completion) -> dict[str, Any]:
     }
 
 
+def _asks_for_reasoning(body: Mapping[str, Any]) -> bool:
+    if object_in(body, "reasoning").get("effort") == "none":
+        return False
+    return "reasoning" in body or "reasoning.encrypted_content" in array_in(body, "include")
+
+
 def _item_text(item: Mapping[str, Any]) -> str:
     """Return what the model reads of an input item."""
     match item.get("type"):
@@ -213,10 +219,6 @@ def _item_text(item: Mapping[str, Any]) -> str:
             return f"{item['role']} {as_text(item['content'])}"
 
 
-def _tool_results(items: list[Any]) -> list[str]:
-    results: list[str] = []
-    for item in reversed(items):
-        if item.get("type") != "function_call_output":
-            break
-        results.insert(0, as_text(item["output"]))
-    return results
+def _tool_results(items: Sequence[Any]) -> list[str]:
+    latest = takewhile(lambda item: item.get("type") == "function_call_output", reversed(items))
+    return [as_text(item["output"]) for item in latest][::-1]

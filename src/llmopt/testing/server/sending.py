@@ -38,9 +38,9 @@ def whole(answer: Answer, body: bytes, on_start: Callable[[], None], *, status: 
     return Sending([half], delay_s=answer.delay_s, end=_wrong_end(answer), on_start=on_start)
 
 
-def as_json(status: int, payload: Any, headers: Mapping[str, str] | None = None) -> Sending:
+def as_json(status: int, payload: Any, headers: Mapping[str, str]) -> Sending:
     """Return an answer that no test has scripted: a page, or a refusal."""
-    answer = Answer(status=status, headers=headers or {})
+    answer = Answer(status=status, headers=headers)
     return whole(answer, json.dumps(payload).encode(), lambda: None)
 
 

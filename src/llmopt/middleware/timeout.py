@@ -1,0 +1,77 @@
+"""Bounds how long a call may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import ConfigurationError
+from ..types import Call, Flow, Limits
+from ._configured import Configured
+
+
+@dataclass(frozen=True)
+class Timeout(Configured):
+    """Gives a call a deadline, and its stream a pace; what takes longer is stopped with `CallTimeout`.
+
+    The deadline is absolute: retries, waits and fallback tiers inside share it. With an outer `Timeout`,
+    or a second one inside, the earlier deadline and the shorter pace hold.
+
+    An async model is cancelled. A sync one cannot be interrupted while it waits for its socket, so it
+    runs in a thread of its own, which is left behind when the time is up and ends with its next event;
+    that costs about 100 us per call.
+
+    Args:
+        total_s: seconds for the whole call, or None.
+        first_token_s: seconds to the first event of each attempt, or None.
+        between_tokens_s: seconds between two events, or None.
+
+    Raises:
+        ConfigurationError: an argument is not above 0, or all are None.
+
+    Example:
+        >>> import llmopt
+        >>> from llmopt.testing import Answer, ScriptedModel, VirtualClock
+        >>> clock = VirtualClock()
+        >>> slow = ScriptedModel([Answer(text="late", delay_s=60)], clock=clock)
+        >>> llmopt.wrap(slow, llmopt.Timeout(30), clock=clock).prompt("Hi").text()
+        Traceback (most recent call last):
+        llmopt.errors.CallTimeout: no complete answer within 30 s
+    """
+
+    total_s: float | None = None
+    first_token_s: float | None = None
+    between_tokens_s: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {"total_s": self.total_s, "first_token_s": self.first_token_s}
+        given["between_tokens_s"] = self.between_tokens_s
+        if all(value is None for value in given.values()):
+            msg = "Timeout() bounds nothing: give total_s, first_token_s or between_tokens_s"
+            raise ConfigurationError(msg)
+        for name, value in given.items():
+            if value is not None and not value > 0:
+                msg = f"Timeout: {name}={value!r} is wrong: it must be a number of seconds above 0, or None"
+                raise ConfigurationError(msg)
+
+    def __call__(self, call: Call) -> Flow:
+        """Return the flow of one call."""
+        yield call.replace(limits=self._within(call))
+
+    def _within(self, call: Call) -> Limits:
+        """Return the limits of the call with these inside."""
+        outer = call.limits or Limits()
+        limits = replace(
+            outer,
+            first_token_s=_shorter(outer.first_token_s, self.first_token_s),
+            between_tokens_s=_shorter(outer.between_tokens_s, self.between_tokens_s),
+        )
+        if self.total_s is None:
+            return limits
+        deadline = call.clock.monotonic() + self.total_s
+        if outer.deadline is not None and outer.deadline <= deadline:
+            return limits
+        return replace(limits, deadline=deadline, total_s=self.total_s)
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    return one if other is None else other if one is None else min(one, other)
