@@ -20,7 +20,7 @@ CLEAN_UP_S = 5.0
 async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, None]:
     """Perform one call; the twin of `llmopt.chain.sync.drive`."""
     trace = machine.call.trace
-    action = machine.begin()
+    action = machine.enter(machine.call)
     while action is not None:
         events: AsyncIterator[Event] | None = None
         try:

@@ -50,10 +50,6 @@ class Machine:
         self.reply: Reply | None = None
         """The last answer that the innermost flow was given, or at the end the whole chain's."""
 
-    def begin(self) -> Action:
-        """Return the first action."""
-        return self._enter(self.call)
-
     def resume(self, value: Any) -> Action:
         """Tell the result of a `Sleep`, `Wait` or `Run`, and return the next action."""
         return self._advance(self._flows[-1].send, value)
@@ -106,8 +102,11 @@ class Machine:
             except Exception:
                 log.exception("the clean-up of %s has failed", name_of(self._middlewares[len(self._flows)]))
 
-    def _enter(self, call: Call) -> Action:
-        """Give the call to the next flows, one inside the other; the model is below the last one."""
+    def enter(self, call: Call) -> Action:
+        """Give the call to the next flows, one inside the other, and return the first action.
+
+        The model is below the last flow.
+        """
         flows, calls, middlewares = self._flows, self._calls, self._middlewares
         depth = len(flows)
         try:
@@ -158,7 +157,7 @@ class Machine:
         self._calls[-1] = step
         for hold in held(self._added()):
             hold.events = []
-        return self._enter(step.replace(resumes=False) if step.resumes else step)
+        return self.enter(step.replace(resumes=False) if step.resumes else step)
 
     def _finished(self, value: Any) -> Action:
         """The innermost flow has ended: release what it held, and give its reply to the flow outside."""

@@ -26,7 +26,7 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
         Exception: whatever the outermost flow lets through.
     """
     trace = machine.call.trace
-    action = machine.begin()
+    action = machine.enter(machine.call)
     while action is not None:
         events: Iterator[Event] | None = None
         try:
