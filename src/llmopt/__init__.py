@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import tokens as tokens
     from . import usage as usage
+    from .chain.compat import with_messages as with_messages
     from .cache.sqlite import SQLiteStore as SQLiteStore
     from .middleware.budget import Budget as Budget
     from .middleware.cache import Cache as Cache
@@ -51,6 +52,7 @@ _NAMES = {
     "Wait": "types",
     "default_stack": "wrapping.default",
     "unwrap": "wrapping",
+    "with_messages": "chain.compat",
     "wrap": "wrapping",
 }
 _ROOMS = ("errors", "tokens", "usage")

@@ -64,6 +64,20 @@ def with_messages(prompt: Prompt, messages: Sequence[Message]) -> Prompt:
 
     Every provider plugin builds its request from `prompt.messages`. The other parts stay, for those
     that look whether there is a system prompt or an attachment at all.
+
+    Args:
+        prompt: the prompt of a call; it stays as it is.
+        messages: llm messages, history included, in order.
+
+    Returns:
+        The copy, for `call.replace(prompt=...)`.
+
+    Example:
+        >>> import llm
+        >>> from llmopt.testing import ScriptedModel
+        >>> prompt = ScriptedModel().prompt("Hi").prompt
+        >>> [message.role for message in with_messages(prompt, [llm.system("Short."), *prompt.messages]).messages]
+        ['system', 'user']
     """
     changed = copy.copy(prompt)
     changed._explicit_messages = list(messages)  # noqa: SLF001
