@@ -183,5 +183,5 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (stats.window_calls, stats.window_failures) == (len(self.outcomes), sum(self.outcomes))
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+BreakerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestBreakerMachine = BreakerMachine.TestCase

@@ -61,7 +61,7 @@ class Status(Exception):
         self.headers = headers
 
 
-@pytest.mark.parametrize("make", [openai_error, anthropic_error, lambda status: Status(status)])
+@pytest.mark.parametrize("make", [openai_error, anthropic_error, Status])
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
 def test_these_statuses_are_worth_another_try(make, status):
     assert is_transient(make(status))
@@ -139,6 +139,8 @@ def test_an_exhausted_quota_is_not_transient_though_its_status_is_429(body):
         (ConfigurationError("x"), False, "other"),
         (Abandoned(), False, "cancelled"),
         (KeyboardInterrupt(), False, "cancelled"),
+        (caused(KeyboardInterrupt(), TimeoutError()), False, "cancelled"),
+        (caused(httpx2.LocalProtocolError("x"), ConnectionResetError()), False, "connection"),
         (asyncio.CancelledError(), False, "cancelled"),
         (openai.OpenAIError("no key"), False, "other"),
         (anthropic.APIResponseValidationError(response(200), None), False, "other"),

@@ -1,4 +1,4 @@
-"""The machines under threads that switch at every bytecode, and under callbacks in the middle of their work."""
+"""The machines under threads that switch all the time, and under finalisers in the middle of their work."""
 
 from __future__ import annotations
 
@@ -119,45 +119,49 @@ def test_budgets_are_exact():
     assert spend.stats().window_tokens == 5 * sum(kept for _, kept in results) <= 1000
 
 
+def follow(ticket):
+    """Wait as the module says; return the result, or None when this caller has to lead."""
+    while True:
+        channel = ticket.flight.channel
+        if ticket.flight.done:
+            return ticket.flight.result
+        if ticket.leads:
+            return None
+        channel.result(timeout=30)
+
+
+def signal(channel):
+    if channel is not None:
+        channel.set_result(None)
+
+
 def test_flights_serve_everyone_with_one_leader_at_a_time():
     flights = Flights(Future)
     leading, most = [], []
 
-    def follow(ticket):
-        """Wait as the module says; return the result, or None when this caller has to lead."""
-        while True:
-            channel = ticket.flight.channel
-            if ticket.flight.done:
-                return ticket.flight.result
-            if ticket.leads:
-                return None
-            channel.result(timeout=30)
-
-    def signal(channel):
-        if channel is not None:
-            channel.set_result(None)
+    def lead(ticket, number, *, give_up):
+        leading.append(number)
+        most.append(len(leading))
+        leading.remove(number)
+        signal(flights.abandon(ticket) if give_up else flights.finish(ticket, "answer"))
 
     def work(number):
         served = 0
-        for turn in range(ROUNDS):
+        for turn in range(number, number + ROUNDS):
             ticket = flights.join("key")
-            if (turn + number) % 5 == 0 and not ticket.leads:
+            if turn % 5 == 0 and not ticket.leads:
                 signal(flights.abandon(ticket))  # it may have been promoted meanwhile
-                continue
-            if follow(ticket) is None:
-                leading.append(number)
-                most.append(len(leading))
-                leading.remove(number)
-                if (turn + number) % 3 == 0:
-                    signal(flights.abandon(ticket))
-                    continue
-                signal(flights.finish(ticket, "answer"))
-            served += 1
+            elif follow(ticket) == "answer":
+                served += 1
+            else:
+                lead(ticket, number, give_up=turn % 3 == 0)
         return served
 
-    assert sum(race(work)) > 0
+    race(work)
+    stats = flights.stats()
+    assert stats.led + stats.followed == THREADS * ROUNDS
+    assert stats.open == 0
     assert set(most) == {1}
-    assert flights.stats().open == 0
 
 
 def test_a_finaliser_may_give_back_in_the_middle_of_anything():

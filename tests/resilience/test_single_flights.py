@@ -136,6 +136,7 @@ class FlightsMachine(RuleBasedStateMachine):
             assert ticket.flight.done
             assert (ticket.flight.error if fail else ticket.flight.result) is outcome
             assert not ticket.leads
+            assert not ticket.flight.followers
         self.over += [leader, *followers]
 
     @precondition(lambda self: self.callers)
@@ -176,5 +177,5 @@ class FlightsMachine(RuleBasedStateMachine):
         assert self.table.stats().open == 0
 
 
-FlightsMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+FlightsMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestFlightsMachine = FlightsMachine.TestCase

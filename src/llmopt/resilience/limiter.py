@@ -108,9 +108,10 @@ class Limiter:
     Args:
         requests_per_minute: limit of requests, or None for no limit.
         tokens_per_minute: limit of tokens, input and output together, or None for no limit.
-        burst_s: how many seconds' worth of both rates may start at once. Providers meter over
-            between 1 and 60 seconds (Azure OpenAI over 1 or 10); 10 overshoots a minute's limit by
-            a sixth at most, and gives refunds of calls that take a few seconds their full effect.
+        burst_s: how many seconds' worth of both rates may start at once. Azure OpenAI meters over 1
+            or 10 seconds, others over a minute; 10 overshoots a minute's limit by a sixth at most.
+            A refund can use no more than the burst: the longer calls take, and the less of their
+            estimate they use, the longer it should be.
 
     Raises:
         ConfigurationError: a rate or the burst is not a positive number, or both rates are None.

@@ -1,0 +1,119 @@
+"""What llmopt adds to a call of an in-process model; beside it the wrappers of langchain and litellm."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from typing import Any
+
+from _measure import ANSWER, SYSTEM, USER, measure, save
+from _peers import litellm_figures
+
+folder = tempfile.TemporaryDirectory()
+os.environ["LLM_USER_PATH"] = folder.name
+
+import llm  # noqa: E402
+import llmopt  # noqa: E402
+
+
+class InProcess(llm.Model):
+    """Answers at once, in as many events as it is told."""
+
+    model_id = "in-process"
+    can_stream = True
+
+    class Options(llm.Options):
+        temperature: float | None = None
+
+    def __init__(self, events: tuple[str, ...]) -> None:
+        self.events = events
+
+    def execute(self, prompt: Any, stream: Any, response: Any, conversation: Any = None) -> Any:
+        yield from self.events
+        response.set_usage(input=500, output=80)
+
+
+def pass_through(call: Any) -> Any:
+    yield call
+
+
+def per_call() -> dict[str, Any]:
+    bare = InProcess((ANSWER,))
+    models = {
+        "llm": bare,
+        "wrap alone": llmopt.wrap(bare, default=False),
+        "six pass-through flows": llmopt.wrap(bare, *[pass_through] * 6),
+        "default stack, cache miss, log included": llmopt.wrap(bare),
+    }
+    count = iter(range(10**9))
+
+    def asking(model: Any) -> Any:
+        # A temperature of 0 is what the default stack caches; each prompt is new, so all of them miss.
+        return lambda: model.prompt(f"{next(count)} {USER}", system=SYSTEM, temperature=0.0).text()
+
+    cases = {name: (asking(model), 1000) for name, model in models.items()}
+    cases |= langchain_cases()
+    return measure(cases, finish=llmopt.usage.flush)
+
+
+def langchain_cases() -> dict[str, Any]:
+    """Return langchain's fake model, alone and with its retry and fallback wrappers."""
+    try:
+        from langchain_core.language_models import FakeListChatModel
+    except ImportError:
+        return {}
+    fake = FakeListChatModel(responses=[ANSWER])
+    messages = [("system", SYSTEM), ("user", USER)]
+    both = fake.with_retry(stop_after_attempt=3).with_fallbacks([fake])
+    return {
+        "langchain-core invoke": (lambda: fake.invoke(messages), 200),
+        "langchain-core with_retry + with_fallbacks": (lambda: both.invoke(messages), 100),
+    }
+
+
+def per_event() -> dict[str, float]:
+    """Return CPU microseconds per streamed event: llm alone, one `yield from` more, and six flows."""
+    events = tuple(f"token {number} " for number in range(4000))
+    bare = InProcess(events)
+
+    class Relaying(InProcess):
+        def execute(self, *args: Any, **kwargs: Any) -> Any:
+            yield from super().execute(*args, **kwargs)
+
+    models = {
+        "llm": bare,
+        "llm, one `yield from` more": Relaying(events),
+        "six pass-through flows": llmopt.wrap(bare, *[pass_through] * 6),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(15):
+        for name, model in models.items():
+            start = time.process_time()
+            model.prompt("stream").text()
+            taken[name].append((time.process_time() - start) / len(events) * 1e6)
+    return {name: round(statistics.median(values), 4) for name, values in taken.items()}
+
+
+def main() -> None:
+    calls = per_call()
+    bare = calls["llm"]["median_us"]
+    chain = calls.get("langchain-core invoke")
+    for name, figures in calls.items():
+        base = bare
+        if name.startswith("langchain") and chain:
+            figures["x_llm"] = round(figures["median_us"] / bare, 2)
+            base = chain["median_us"] if name != "langchain-core invoke" else bare
+        figures["added_b"] = round((figures["median_us"] - base) / bare, 2)
+    content = {
+        "unit": "b: the CPU time of a bare llm call to the same model in the same run",
+        "per_call": calls,
+        "per_event_us": per_event(),
+        "litellm": litellm_figures("overhead"),
+    }
+    save("overhead", content, ("llm", "langchain-core"))
+
+
+if __name__ == "__main__":
+    main()
