@@ -12,13 +12,13 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from llmopt.errors import TokenizerError
-from llmopt.tokens.ranks import find_ranks
+from ..errors import TokenizerError
+from .ranks import find_ranks
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
-    from llmopt.tokens.ranks import Places
+    from .ranks import Places
 
 __all__ = ["Definition", "Loaded", "definition_of", "download", "load_offline"]
 
@@ -63,8 +63,8 @@ def definition_of(name: str) -> Definition:
         asked.append((url, expected_hash))
         return {}
 
-    names = {key: value for key, value in public.items() if isinstance(value, str)}
-    names |= {"__builtins__": public["__builtins__"], "load_tiktoken_bpe": record}
+    names: dict[str, Any] = {key: value for key, value in public.items() if isinstance(value, str)}
+    names.update(__builtins__=public["__builtins__"], load_tiktoken_bpe=record)
     try:
         for key, constructor in public["ENCODING_CONSTRUCTORS"].items():
             names[key] = FunctionType(constructor.__code__, names, key)

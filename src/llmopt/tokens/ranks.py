@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,10 +48,8 @@ class Places:
         import tempfile
 
         caches = [os.environ.get(name, "") for name in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR")]
-        try:
+        with suppress(FileNotFoundError):  # no folder to write to, hence none that tiktoken has written to
             caches.append(str(Path(tempfile.gettempdir(), "data-gym-cache")))
-        except FileNotFoundError:  # nowhere to write, so tiktoken has written nothing there either
-            pass
         return cls(os.environ.get(RANK_DIR), tuple(filter(None, caches)), tuple(sys.path))
 
 
@@ -82,14 +81,14 @@ def find_ranks(url: str, sha256: str, places: Places) -> Found:
         try:
             data = _read(path)
         except (OSError, EOFError, zlib.error) as error:
-            notes.append(f"{source}: {path} cannot be read: {error!r}")
+            notes.append(f"{source}: {path} passed over: {error!r}")
             continue
         if data is None:
             continue
         digest = hashlib.sha256(data).hexdigest()
         if digest == sha256:
             return Found(data, source, tuple(notes))
-        notes.append(f"{source}: {path} has SHA-256 {digest}, not the {sha256} that tiktoken pins; passed over")
+        notes.append(f"{source}: {path} passed over: its SHA-256 is {digest}, tiktoken pins {sha256}")
     return Found(None, "", tuple(notes))
 
 
