@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import testing as testing
     from . import tokens as tokens
+    from . import types as types
     from . import usage as usage
     from .chain.compat import with_messages as with_messages
     from .cache.sqlite import SQLiteStore as SQLiteStore
     from .middleware.budget import Budget as Budget
     from .middleware.cache import Cache as Cache
+    from .middleware.cache import cache_control as cache_control
     from .middleware.circuit_breaker import CircuitBreaker as CircuitBreaker
     from .middleware.fallback import Fallback as Fallback
     from .middleware.rate_limit import RateLimit as RateLimit
@@ -51,11 +54,12 @@ _NAMES = {
     "UsageLog": "middleware.usage_log",
     "Wait": "types",
     "default_stack": "wrapping.default",
+    "cache_control": "middleware.cache",
     "unwrap": "wrapping",
     "with_messages": "chain.compat",
     "wrap": "wrapping",
 }
-_ROOMS = ("errors", "tokens", "usage")
+_ROOMS = ("errors", "testing", "tokens", "types", "usage")
 
 __all__ = sorted([*_NAMES, *_ROOMS])  # noqa: PLE0605 - the table above is the list
 

@@ -212,6 +212,16 @@ class Call:
         limits: how long it may take, or None.
         path: the taps and holds that its events pass.
         resumes: whether the flow that yields it takes care of events already delivered.
+
+    Example:
+        >>> import llmopt
+        >>> from llmopt.testing import ScriptedModel
+        >>> def shout(call: Call):
+        ...     print(call.model_id)
+        ...     yield call.tap(lambda event: [event.upper()])
+        >>> llmopt.wrap(ScriptedModel(["hello"]), shout).prompt("Hi").text()
+        scripted
+        'HELLO'
     """
 
     model: Any
@@ -286,6 +296,11 @@ class Sleep:
 
     Attributes:
         seconds: how long.
+
+    Example:
+        >>> def patient(call):
+        ...     yield Sleep(0.5)
+        ...     yield call
     """
 
     seconds: float
@@ -298,6 +313,13 @@ class Wait:
     Attributes:
         future: the future.
         timeout_s: seconds until `TimeoutError` is raised into the flow; the call's deadline holds too.
+
+    Example:
+        >>> def after(future):
+        ...     def flow(call):
+        ...         yield Wait(future, timeout_s=5)
+        ...         yield call
+        ...     return flow
     """
 
     future: Future[Any]
@@ -311,6 +333,12 @@ class Run:
     Attributes:
         fn: what a sync call runs. An async call runs it in a worker thread if there is no `afn`.
         afn: what an async call awaits instead.
+
+    Example:
+        >>> from pathlib import Path
+        >>> def with_rules(call):
+        ...     rules = yield Run(Path("rules.txt").read_text)
+        ...     yield call
     """
 
     fn: Callable[[], Any]

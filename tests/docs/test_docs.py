@@ -12,6 +12,7 @@ import doctest
 import importlib
 import inspect
 import re
+import runpy
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -98,6 +99,12 @@ def test_page(blocks, monkeypatch):
     monkeypatch.setitem(sys.modules, "page", module)  # dataclasses look their module up
     for block in blocks:
         block.run(module)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.usefixtures("provider")
+def test_example(path):
+    runpy.run_path(str(path), run_name="__main__")
 
 
 @pytest.mark.parametrize("name", modules_with_examples())
