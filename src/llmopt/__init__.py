@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from . import tokens as tokens
     from . import types as types
     from . import usage as usage
-    from .chain.compat import with_messages as with_messages
     from .cache.sqlite import SQLiteStore as SQLiteStore
+    from .chain.compat import with_messages as with_messages
     from .middleware.budget import Budget as Budget
     from .middleware.cache import Cache as Cache
     from .middleware.cache import cache_control as cache_control

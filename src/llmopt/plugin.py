@@ -8,7 +8,10 @@ id goes on meaning the plain model.
 from __future__ import annotations
 
 import os
+import warnings
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import llm
@@ -31,14 +34,19 @@ def register_models(register: Callable[..., None], model_aliases: list[Any]) -> 
     """Register every installed model once more, wrapped, under `opt/` and its id and aliases."""
     from .wrapping import wrap
 
-    user_dir: Callable[[], Any] = llm.user_dir  # llm does not annotate it
-    stack = cli_stack(os.environ.get(CACHE_VARIABLE, "on"), str(user_dir()))
-    installed = [entry for entry in model_aliases if not _is_wrapped(entry)]
+    try:
+        stack = cli_stack(os.environ.get(CACHE_VARIABLE, "on"), _user_dir())
+    except ConfigurationError as error:
+        # All other models go on working.
+        warnings.warn(f"no model is registered under {PREFIX}: {error}", stacklevel=2)
+        return
+    installed = list(model_aliases)
     del model_aliases[:]
     for entry in installed:
-        pair = [model and wrap(model, *stack) for model in (entry.model, entry.async_model)]
-        known = next(model for model in (entry.model, entry.async_model) if model)
-        register(*pair, aliases=[PREFIX + name for name in (known.model_id, *entry.aliases)])
+        if not _is_wrapped(entry):
+            pair = [model and wrap(model, *stack) for model in (entry.model, entry.async_model)]
+            known = next(model for model in (entry.model, entry.async_model) if model)
+            register(*pair, aliases=[PREFIX + name for name in (known.model_id, *entry.aliases)])
     model_aliases += installed
 
 
@@ -48,6 +56,21 @@ def register_commands(cli: click.Group) -> None:
     from .cli import main
 
     cli.add_command(main, name="opt")
+
+
+def cache_path() -> Path:
+    """Return where the cache of the models under `opt/` lies: in llm's user folder.
+
+    Example:
+        >>> cache_path().parts[-2:]
+        ('llmopt', 'cache.db')
+    """
+    return Path(_user_dir(), "llmopt", "cache.db")
+
+
+def _user_dir() -> str:
+    user_dir: Callable[[], Any] = llm.user_dir  # llm does not annotate it
+    return str(user_dir())
 
 
 def _is_wrapped(entry: Any) -> bool:
@@ -79,5 +102,8 @@ def cli_stack(cache_mode: str, user_dir: str) -> tuple[Middleware, ...]:
     log, _, *rest = default_stack()
     if cache_mode == "off":
         return (log, *rest)
-    store = SQLiteStore(os.path.join(user_dir, "llmopt", "cache.db"))  # noqa: PTH118 - no import of pathlib
-    return (log, Cache(store=store, when=deterministic if cache_mode == "deterministic" else None), *rest)
+    path = Path(user_dir, "llmopt", "cache.db")
+    with suppress(OSError):  # a cache that cannot be kept is no reason to fail
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+    when = deterministic if cache_mode == "deterministic" else None
+    return (log, Cache(store=SQLiteStore(path), when=when), *rest)

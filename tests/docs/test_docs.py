@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from llmopt.testing import openai_server
 
 ROOT = Path(__file__).parents[2]
