@@ -42,7 +42,7 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
         except Exception as error:  # noqa: BLE001 - every failure goes to the flows
             await close(events)
             delegate.failed(error)
-            action = machine.throw(error)
+            action = machine.throw(error, action)
         except BaseException as cause:
             delegate.failed(cause)
             await clean_up(machine, events, cause)

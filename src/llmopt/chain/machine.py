@@ -82,9 +82,10 @@ class Machine:
         self.reply = reply
         return None
 
-    def throw(self, error: Exception) -> Action:
-        """Tell that the last action has failed, and return the next; raises when no flow takes it."""
-        self.reply = None
+    def throw(self, error: Exception, failed: Action = None) -> Action:
+        """Tell that an action has failed, and return the next; raises when no flow takes the error."""
+        if not isinstance(failed, (Sleep, Wait, Run)):  # a flow whose step fails keeps the answer it has
+            self.reply = None
         if not self._flows:
             raise error
         return self._advance(self._flows[-1].throw, error)

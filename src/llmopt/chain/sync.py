@@ -47,7 +47,7 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
         except Exception as error:  # noqa: BLE001 - every failure goes to the flows
             close(events)
             delegate.failed(error)
-            action = machine.throw(error)
+            action = machine.throw(error, action)
         except BaseException as cause:
             close(events)
             delegate.failed(cause)

@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from ..chain import aio, sync
+from ..chain.clock import SystemClock
 from ..chain.delegate import Delegate, Execute
 from ..chain.machine import Machine
 from ..stages import Event
@@ -47,8 +48,9 @@ class Wrapping:
 def adapt(model: Any, wrapping: Wrapping) -> Any:
     """Return a copy of `model` that runs its calls through the chain of `wrapping`."""
     twin = copy.copy(model)
-    cls = cast("Any", type(model))
-    twin.__class__ = wrapped_class(cls, wrapping.pooled)
+    # Not the class of `model`: that may be a wrapped one already, and its chain would run twice.
+    cls = cast("Any", type(wrapping.original))
+    object.__setattr__(twin, "__class__", wrapped_class(cls, wrapping.pooled))  # whatever the model forbids
     vars(twin)["__llmopt__"] = wrapping
     return twin
 
@@ -66,6 +68,8 @@ def wrapped_class(cls: Any, pooled: bool) -> type:  # noqa: FBT001 - a cache key
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
+        # For instances that somebody makes of this class itself: an empty chain.
+        "__llmopt__": Wrapping(None, (), SystemClock(), pooled),
         "__copy__": _copied,
         "__deepcopy__": _deepcopied,
         "__reduce_ex__": _reduced,
@@ -84,7 +88,7 @@ def sync_execute(bottom: Execute) -> Callable[..., Iterator[Event]]:
     def execute(  # noqa: PLR0917 - llm's own signature
         self: Any, prompt: Any, stream: Any, response: Any, conversation: Any = None, key: Any = None
     ) -> Iterator[Event]:
-        wrapping = self.__llmopt__
+        wrapping: Wrapping = self.__llmopt__
         call = Call(self, prompt, stream, response, conversation, key, wrapping.clock, Trace())
         if not wrapping.middlewares:
             return bottom(self, call, response)  # type: ignore[no-any-return]
@@ -99,7 +103,7 @@ def aio_execute(bottom: Execute) -> Callable[..., AsyncIterator[Event]]:
     def execute(  # noqa: PLR0917 - llm's own signature
         self: Any, prompt: Any, stream: Any, response: Any, conversation: Any = None, key: Any = None
     ) -> AsyncIterator[Event]:
-        wrapping = self.__llmopt__
+        wrapping: Wrapping = self.__llmopt__
         call = Call(self, prompt, stream, response, conversation, key, wrapping.clock, Trace())
         if not wrapping.middlewares:
             return bottom(self, call, response)  # type: ignore[no-any-return]

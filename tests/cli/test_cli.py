@@ -1,0 +1,338 @@
+"""The commands, typed as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import llm.plugins
+import pytest
+from click.testing import CliRunner
+
+import llmopt
+from llmopt.cache.sqlite import SQLiteStore
+from llmopt.cli import main
+from llmopt.demo.model import SimulatedModel
+from llmopt.errors import ConfigurationError
+from llmopt.testing import Answer, ScriptedKeyModel, ScriptedModel, VirtualClock
+from llmopt.types import Usage
+
+SRC = Path(__file__).parents[2] / "src"
+
+
+@pytest.fixture(autouse=True)
+def user_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    yield tmp_path
+    llmopt.usage.flush()
+
+
+def run(*arguments, exit_code=0):
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == exit_code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.stdout if exit_code == 0 else result.stderr
+
+
+@pytest.fixture
+def install():
+    """Make llm know models, as a plugin would."""
+
+    class Plugin:
+        models = ()
+
+        @llm.hookimpl
+        def register_models(self, register):
+            for model in self.models:
+                register(model)
+
+    plugin = Plugin()
+    llm.plugins.load_plugins()
+    llm.plugins.pm.register(plugin)
+    yield lambda *models: setattr(plugin, "models", models)
+    llm.plugins.pm.unregister(plugin)
+
+
+def wait(prompt):
+    return json.dumps({"agent": int(prompt.prompt.split()[1]), "steps": ["wait"]})
+
+
+class TestDemo:
+    def test_shows_plans_figures_and_the_log(self, user_dir):
+        shown = run("demo", "--agents", "2")
+        assert "SIMULATION" in shown
+        assert shown.count("\n  1 tactical ") == 2
+        assert "answered from the cache" in shown
+        assert str(user_dir / "llmopt" / "usage.db") in shown
+        assert shown.endswith("See them with:  llmopt log -n 4\n")
+        assert len(json.loads(run("log", "-n", "4", "--json"))) == 4
+
+    def test_json_is_all_that_it_prints(self, user_dir):
+        shown = json.loads(run("demo", "--agents", "1", "--json", "--log", str(user_dir / "other.db")))
+        assert (shown["simulated"], shown["logged"]) == (True, 2)
+        assert shown["log"] == str(user_dir / "other.db")
+        assert len(json.loads(run("log", "--json", "--db", str(user_dir / "other.db")))) == 2
+
+    def test_asks_an_installed_model(self, install):
+        model = ScriptedModel(wait, model_id="mine")
+        install(model)
+        shown = run("demo", "-m", "mine", "--agents", "3")
+        assert "SIMULATION" not in shown
+        assert "wait" in shown
+        assert len(model.calls) == 3 + 2
+
+    def test_a_model_that_is_wrapped_already_is_asked_without_that(self, install):
+        def refuse(call):
+            raise AssertionError(call)
+            yield
+
+        install(llmopt.wrap(ScriptedModel(wait, model_id="mine"), refuse))
+        assert "wait" in run("demo", "-m", "mine", "--agents", "1")
+
+    def test_shows_a_malformed_plan_and_goes_on(self, install):
+        install(ScriptedModel(["No idea.", '{"agent": 2, "steps": ["wait"]}'], model_id="mine"))
+        shown = run("demo", "-m", "mine", "--agents", "2")
+        assert "malformed: no JSON object in 'No idea.'" in shown
+        assert re.search(r" model +\d+ ms  wait\n", shown)
+
+    def test_an_unknown_model_costs_one_line(self):
+        assert run("demo", "-m", "nope", exit_code=1).splitlines() == [
+            "Error: Unknown model: nope; `llm models` lists those that are installed"
+        ]
+
+    def test_a_missing_key_costs_one_line(self, install):
+        install(ScriptedKeyModel(wait, model_id="mine"))
+        (line,) = run("demo", "-m", "mine", exit_code=1).splitlines()
+        assert line.startswith("Error: mine does not answer: No key found")
+        assert "llm keys set scripted" in line
+
+    def test_a_model_that_fails_at_once_costs_one_line_without_its_key(self, install):
+        model = ScriptedKeyModel([PermissionError("bad key\n sk-secret")], model_id="mine")
+        model.key = "sk-secret"
+        install(model)
+        (line,) = run("demo", "-m", "mine", exit_code=1).splitlines()
+        assert line == "Error: mine does not answer: PermissionError: bad key ***"
+
+    def test_an_error_of_llmopt_costs_one_line(self, install):
+        install(ScriptedModel([ConfigurationError("that is wrong")], model_id="mine"))
+        assert run("demo", "-m", "mine", exit_code=1) == "Error: that is wrong\n"
+
+    @pytest.mark.parametrize("agents", ["0", "many"])
+    def test_a_number_that_is_none_is_a_usage_error(self, agents):
+        assert "--agents" in run("demo", "--agents", agents, exit_code=2)
+
+
+@pytest.fixture
+def log(user_dir):
+    """A log with three calls, of which one failed and one was answered from the cache."""
+    clock = VirtualClock()
+    said = [
+        Answer(text="yes", delay_s=0.2, chunk_delay_s=0.1, usage=Usage(1234, 56)),
+        ValueError("sk-secret"),
+    ]
+    stack = (llmopt.UsageLog(role="tactical"), llmopt.Cache())
+    model = llmopt.wrap(ScriptedModel(said, model_id="a-model", clock=clock), *stack, clock=clock)
+    for prompt in ("one", "one", "two"):
+        try:
+            model.prompt(prompt).text()
+        except ValueError:
+            clock.advance(12)
+    return model
+
+
+class TestLog:
+    def test_is_a_table_with_the_newest_call_at_the_end(self, log):
+        head, *calls, _, times = run("log").splitlines()
+        assert head.split() == ["time", "model", "role", "status", "cache", "in", "out", "ttft", "total"]
+        assert [call.split()[1:] for call in calls] == [
+            ["a-model", "tactical", "ok", "miss", "1234", "56", "200ms", "200ms"],
+            ["a-model", "tactical", "ok", "hit", "1234", "56", "0ms", "0ms"],
+            ["a-model", "tactical", "error", "miss", "-", "-", "-", "0ms"],
+        ]
+        assert {line.find("a-model") for line in calls} == {head.find("model")}
+        assert times == "Times are UTC, 2026-01-01."
+
+    def test_shows_as_many_as_are_asked_for(self, log):
+        assert [call["status"] for call in json.loads(run("log", "-n", "2", "--json"))] == ["ok", "error"]
+        assert "sk-secret" not in run("log", "--json")
+
+    def test_json_has_the_documented_columns(self, log):
+        from llmopt.usage.schema import describe
+
+        (calls,) = (relation for relation in describe() if relation.name == "calls")
+        assert list(json.loads(run("log", "--json"))[0]) == [column.name for column in calls.columns]
+
+    def test_shows_days_long_times_and_costs_where_there_are_any(self, log, user_dir):
+        run("log")
+        database = llmopt.usage.open()
+        database.close()
+        import sqlite3
+
+        with sqlite3.connect(user_dir / "llmopt" / "usage.db") as connection:
+            connection.execute(
+                "UPDATE calls SET cost_usd_nano = 1500000, duration_ms = 12345 WHERE status = 'error'"
+            )
+            connection.execute(
+                "UPDATE calls SET started_at = '2025-12-31T23:59:59.000000Z' WHERE cache_outcome = 'hit'"
+            )
+        connection.close()
+        head, first, *_, last, _, times = run("log").splitlines()
+        assert head.split()[-1] == "usd"
+        assert first.startswith("12-31 23:59:59  a-model")
+        assert first.split()[-1] == "-"
+        assert last.split()[-2:] == ["12.3s", "0.001500"]
+        assert times == "Times are UTC, 2025-12-31 to 2026-01-01."
+
+    def test_an_empty_log_says_so(self, log, user_dir):
+        run("log")
+        import sqlite3
+
+        with sqlite3.connect(user_dir / "llmopt" / "usage.db") as connection:
+            connection.execute("DELETE FROM attempts")
+            connection.execute("DELETE FROM calls")
+        connection.close()
+        assert run("log") == "No calls yet.\n"
+
+    def test_no_log_costs_one_line(self, user_dir):
+        (line,) = run("log", exit_code=1).splitlines()
+        assert line.startswith(f"Error: there is no usage log {user_dir / 'llmopt' / 'usage.db'}")
+
+    def test_another_file_costs_one_line(self, user_dir):
+        (user_dir / "notes.txt").write_text("This is no database, and long enough to be one. " * 50)
+        (line,) = run("log", "--db", str(user_dir / "notes.txt"), exit_code=1).splitlines()
+        assert "cannot be read as a usage log" in line
+
+    def test_the_schema_is_listed_without_a_log(self):
+        shown = run("log", "schema")
+        assert "calls (table): One logical call" in shown
+        assert "\n  ttft_ms" in shown
+        assert "usage_daily (view)" in shown
+
+
+class TestCache:
+    def test_is_shown_and_emptied(self, user_dir):
+        path = user_dir / "llmopt" / "cache.db"
+        path.parent.mkdir()
+        with SQLiteStore(path) as store:
+            store.put(b"key", b"value", 0.0)
+        assert run("cache", "stats").splitlines()[:2] == [str(path), "entries    1"]
+        assert run("cache", "clear") == f"1 entries removed from {path}\n"
+        assert json.loads(run("cache", "stats", "--json"))["entries"] == 0
+
+    def test_need_not_be_there(self, user_dir):
+        assert run("cache", "stats").startswith(
+            f"{user_dir / 'llmopt' / 'cache.db'} (not there yet)\nentries    0"
+        )
+        assert run("cache", "clear").startswith("0 entries removed")
+        assert not (user_dir / "llmopt").exists()
+
+    def test_a_damaged_file_costs_one_line(self, user_dir):
+        (user_dir / "llmopt").mkdir()
+        (user_dir / "llmopt" / "cache.db").write_text("This is no database, and long enough to be one. " * 50)
+        (line,) = run("cache", "stats", exit_code=1).splitlines()
+        assert line.startswith("Error: the cache file")
+
+
+class TestVersion:
+    def test_is_that_of_the_installed_package(self, tmp_path, monkeypatch):
+        folder = tmp_path / "llmopt-9.8.7.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: llmopt\nVersion: 9.8.7\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        assert run("--version") == "llmopt, version 9.8.7\n"
+
+    def test_without_a_package_costs_one_line(self, monkeypatch):
+        monkeypatch.setattr(sys, "path", [str(SRC)])
+        assert run("--version", exit_code=1) == "Error: llmopt has no version here: it is not installed\n"
+
+    def test_is_not_looked_up_while_a_shell_completes(self):
+        main.make_context("llmopt", ["--version", "demo"], resilient_parsing=True)
+
+
+def python(*arguments, **env):
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("COV_", "COVERAGE_"))}
+    command = [sys.executable, "-B", *arguments]
+    return subprocess.run(
+        command, env={**variables, "PYTHONPATH": str(SRC), **env}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+class TestProcess:
+    def test_python_m_llmopt_is_the_command(self):
+        shown = python("-m", "llmopt", "--help")
+        assert shown.startswith("Usage: llmopt [OPTIONS] COMMAND")
+        assert [line.split()[0] for line in shown.partition("Commands:")[2].splitlines()[1:]] == [
+            "cache",
+            "demo",
+            "log",
+        ]
+
+    def test_help_takes_less_than_half_a_second_of_cpu_and_nothing_but_click(self):
+        code = """
+import sys, time
+from click.testing import CliRunner
+from llmopt.cli import main
+result = CliRunner().invoke(main, ["--help"])
+print(result.exit_code, "llm" in sys.modules, "sqlite3" in sys.modules, time.process_time())
+"""
+        exit_code, with_llm, with_sqlite, cpu_s = python("-c", code).split()
+        assert (exit_code, with_llm, with_sqlite) == ("0", "False", "False")
+        assert float(cpu_s) < 0.5
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="a pty is a thing of Unix")
+    def test_a_terminal_sees_lines_grow(self, user_dir):
+        import pty
+
+        master, slave = pty.openpty()
+        command = [sys.executable, "-B", "-m", "llmopt", "demo", "--agents", "1"]
+        env = {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "80"}
+        process = subprocess.Popen(command, stdout=slave, stderr=slave, env=env, close_fds=True)
+        os.close(slave)
+        shown = b""
+        try:
+            while chunk := os.read(master, 65536):
+                shown += chunk
+        except OSError:  # the other side has ended
+            pass
+        finally:
+            os.close(master)
+        assert process.wait() == 0
+        first = next(line for line in shown.decode().split("\r\n") if line.startswith("  1 "))
+        assert len(first.split("\r")) > 10
+        assert "model" in first.split("\r")[-1]
+
+
+def test_the_table_fits_a_terminal_by_cutting_models_names(monkeypatch):
+    from llmopt import cli
+
+    rows = [["time", "model", "in"], ["12:00:00", "a-model-with-a-long-name", "1234"]]
+    monkeypatch.setenv("COLUMNS", "30")
+    assert cli._fitting(rows) == rows  # a pipe gets everything
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert [row[1] for row in cli._fitting(rows)] == ["model", "a-model-wit..."]
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli._fitting(rows) == rows
+
+
+def test_the_simulated_model_is_the_default(monkeypatch):
+    from llmopt import cli
+
+    assert isinstance(cli._model(None), SimulatedModel)
+
+
+def test_a_command_that_fails_otherwise_is_not_silenced():
+    @main.command("broken")
+    def broken():
+        raise RuntimeError("a defect")
+
+    try:
+        result = CliRunner().invoke(main, ["broken"])
+    finally:
+        del main.commands["broken"]
+    assert isinstance(result.exception, RuntimeError)
+    assert not isinstance(result.exception, click.ClickException)
