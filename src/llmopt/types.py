@@ -152,18 +152,26 @@ class Trace:
     """What has happened to one logical call so far; shared by all its changed copies.
 
     A wrapped model's response carries it as `response.llmopt`, once the response is complete.
-    The class holds the defaults, so that a trace which nobody writes to costs next to nothing.
+
+    Attributes:
+        started: whether an event has reached the consumer.
+        waited_s: seconds slept since the last attempt.
+        source: what answered in the end: "model", "cache", "fallback", ...; None until then.
+        attempts: every run of a model in order, or None where no middleware wants to know (`record`).
+        run: the attempt under way, if attempts are recorded.
+        run_response: the llm response that the last run has written to.
     """
 
-    started: bool = False
-    """Whether an event has reached the consumer."""
-    waited_s: float = 0.0
-    """Seconds slept since the last attempt."""
-    source: str | None = None
-    """What answered in the end: "model", "cache", "fallback", ...; None until then."""
-    attempts: list[Attempt] | None = None
-    """Every run of a model in order, or None where no middleware wants to know (`record`)."""
-    _notes: dict[str, Any] | None = None
+    __slots__ = ("_notes", "attempts", "run", "run_response", "source", "started", "waited_s")
+
+    def __init__(self) -> None:
+        self.started = False
+        self.waited_s = 0.0
+        self.source: str | None = None
+        self.attempts: list[Attempt] | None = None
+        self.run: Attempt | None = None
+        self.run_response: Any = None
+        self._notes: dict[str, Any] | None = None
 
     def record(self) -> list[Attempt]:
         """Have the times and the usage of every attempt recorded from now on, and return the list."""

@@ -90,7 +90,7 @@ class World:
             made = next(script)(inner)
             return made if self.kind == "sync" else self._asynchronous(made)
 
-        machine, delegate = Machine(tuple(middlewares), call), Delegate(bottom, call)
+        machine, delegate = Machine(tuple(middlewares), call), Delegate(bottom)
         got: list[Any] = []
         if self.kind == "sync":
             outcome = self._consume(sync.drive(machine, delegate), got, take)

@@ -246,7 +246,7 @@ def drive(world: Any, stack: Any, bottom: Any, limits: Limits | None = None) -> 
 
     response = SimpleNamespace(prompt="p", model=SimpleNamespace(model_id="m"), id="id")
     call = Call(response.model, "p", True, response, None, None, world.clock, Trace(), limits)
-    return aio.drive(Machine(stack, call), Delegate(bottom, call))
+    return aio.drive(Machine(stack, call), Delegate(bottom))
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..stages import Event, Stage
 from ..types import Call, LiveEvents, Run, Sleep, Wait
-from .delegate import Delegate
+from .delegate import Delegate, begins, ended, failed, finish
 from .limits import apaced
 from .machine import Emit, Machine, rise
 from .sync import advance, shortest
@@ -19,8 +19,9 @@ CLEAN_UP_S = 5.0
 
 async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, None]:
     """Perform one call; the twin of `llmopt.chain.sync.drive`."""
-    trace = machine.call.trace
-    action = machine.enter(machine.call)
+    call = machine.call
+    trace = call.trace
+    action = machine.enter(call)
     while action is not None:
         events: AsyncIterator[Event] | None = None
         try:
@@ -28,47 +29,46 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
                 live = delegate.start(action) if isinstance(action, Call) else action.events
                 events = aiter(both_worlds(live))
                 if machine.call.limits is not None or action.path:
-                    events = guarded(events, machine.call, action.path, delegate)
+                    events = guarded(events, machine.call, action.path)
                 async for event in events:
                     trace.started = True
                     if trace.attempts is not None:
-                        delegate.begins()
+                        begins(call)
                     yield event
                     async for later in events:
                         yield later
-                outcome = delegate.ended() if isinstance(action, Call) else action.reply
+                outcome = ended(call) if isinstance(action, Call) else action.reply
             else:
                 outcome = await perform(action, machine.call)
         except Exception as error:  # noqa: BLE001 - every failure goes to the flows
             await close(events)
-            delegate.failed(error)
+            failed(call, error)
             action = machine.throw(error, action)
         except BaseException as cause:
-            delegate.failed(cause)
+            failed(call, cause)
             await clean_up(machine, events, cause)
             raise
         else:
             answered = isinstance(action, (Call, Emit))
             action = machine.answer(outcome) if answered else machine.resume(outcome)
-    delegate.finish(machine.reply)
+    if machine.reply is not None:
+        finish(call, machine.reply)
 
 
-def guarded(
-    events: AsyncIterator[Event], call: Call, path: tuple[Stage, ...], delegate: Delegate
-) -> AsyncIterator[Event]:
+def guarded(events: AsyncIterator[Event], call: Call, path: tuple[Stage, ...]) -> AsyncIterator[Event]:
     """Return the events as they leave `path`, with the limits of the call enforced."""
     if call.limits is not None:
         events = apaced(events, call.limits, call.clock)
-    return risen(events, path, delegate) if path else events
+    return risen(events, call, path) if path else events
 
 
 async def risen(
-    events: AsyncIterator[Event], path: tuple[Stage, ...], delegate: Delegate
+    events: AsyncIterator[Event], call: Call, path: tuple[Stage, ...]
 ) -> AsyncGenerator[Event, None]:
     """Yield what comes out at the top of `path`."""
     try:
         async for event in events:
-            delegate.begins()
+            begins(call)
             for passed in rise([event], path):
                 yield passed
     finally:

@@ -10,7 +10,7 @@ copy an answer from one response to another. What is used for that is named here
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..stages import Event
@@ -76,7 +76,8 @@ def with_messages(prompt: Prompt, messages: Sequence[Message]) -> Prompt:
         >>> import llm
         >>> from llmopt.testing import ScriptedModel
         >>> prompt = ScriptedModel().prompt("Hi").prompt
-        >>> [message.role for message in with_messages(prompt, [llm.system("Short."), *prompt.messages]).messages]
+        >>> changed = with_messages(prompt, [llm.system("Short."), *prompt.messages])
+        >>> [message.role for message in changed.messages]
         ['system', 'user']
     """
     changed = copy.copy(prompt)
@@ -141,25 +142,29 @@ class ModelReply(Reply):
         self.response = response
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _READ:
+        read = _READ.get(name)
+        if read is None:
             raise AttributeError(name)
-        if name == "events":
-            self.events = ()
-            return ()
-        response: Any = self.response
-        self.usage = Usage(response.input_tokens, response.output_tokens, response.token_details)
-        self.response_json = response.response_json
-        self.resolved_model = response.resolved_model
-        self.tool_calls = response._tool_calls  # noqa: SLF001
-        self.prompt_json = response._prompt_json  # noqa: SLF001
-        state: dict[str, Any] = response.__dict__
-        self.attributes = {name: state[name] for name in state.keys() - _OWN}
-        return getattr(self, name)
+        value = read(self.response)
+        setattr(self, name, value)
+        return value
 
 
-_READ = frozenset(
-    ("events", "usage", "response_json", "resolved_model", "tool_calls", "prompt_json", "attributes")
-)
+def _foreign(response: Any) -> dict[str, Any]:
+    """Return what a plugin has set on its response beside what llm keeps there."""
+    state: dict[str, Any] = response.__dict__
+    return {name: state[name] for name in state.keys() - _OWN}
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "events": lambda _: (),
+    "usage": lambda response: Usage(response.input_tokens, response.output_tokens, response.token_details),
+    "response_json": lambda response: response.response_json,
+    "resolved_model": lambda response: response.resolved_model,
+    "tool_calls": lambda response: response._tool_calls,  # noqa: SLF001
+    "prompt_json": lambda response: response._prompt_json,  # noqa: SLF001
+    "attributes": _foreign,
+}
 
 
 def apply(reply: Reply, response: Response | AsyncResponse) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..stages import Event, Stage
 from ..types import Call, Run, Sleep, Wait
-from .delegate import Delegate
+from .delegate import Delegate, begins, ended, failed, finish
 from .limits import paced
 from .machine import Emit, Machine, rise
 
@@ -25,8 +25,9 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
     Raises:
         Exception: whatever the outermost flow lets through.
     """
-    trace = machine.call.trace
-    action = machine.enter(machine.call)
+    call = machine.call
+    trace = call.trace
+    action = machine.enter(call)
     while action is not None:
         events: Iterator[Event] | None = None
         try:
@@ -34,45 +35,44 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
                 live: Any = delegate.start(action) if isinstance(action, Call) else action.events
                 events = iter(live)
                 if machine.call.limits is not None or action.path:
-                    events = guarded(events, machine.call, action.path, delegate)
+                    events = guarded(events, machine.call, action.path)
                 for event in events:
                     trace.started = True
                     if trace.attempts is not None:
-                        delegate.begins()
+                        begins(call)
                     yield event
                     yield from events
-                outcome = delegate.ended() if isinstance(action, Call) else action.reply
+                outcome = ended(call) if isinstance(action, Call) else action.reply
             else:
                 outcome = perform(action, machine.call)
         except Exception as error:  # noqa: BLE001 - every failure goes to the flows
             close(events)
-            delegate.failed(error)
+            failed(call, error)
             action = machine.throw(error, action)
         except BaseException as cause:
             close(events)
-            delegate.failed(cause)
+            failed(call, cause)
             clean_up(machine, cause)
             raise
         else:
             answered = isinstance(action, (Call, Emit))
             action = machine.answer(outcome) if answered else machine.resume(outcome)
-    delegate.finish(machine.reply)
+    if machine.reply is not None:
+        finish(call, machine.reply)
 
 
-def guarded(
-    events: Iterator[Event], call: Call, path: tuple[Stage, ...], delegate: Delegate
-) -> Iterator[Event]:
+def guarded(events: Iterator[Event], call: Call, path: tuple[Stage, ...]) -> Iterator[Event]:
     """Return the events as they leave `path`, with the limits of the call enforced."""
     if call.limits is not None:
         events = paced(events, call.limits, call.clock)
-    return risen(events, path, delegate) if path else events
+    return risen(events, call, path) if path else events
 
 
-def risen(events: Iterator[Event], path: tuple[Stage, ...], delegate: Delegate) -> Iterator[Event]:
+def risen(events: Iterator[Event], call: Call, path: tuple[Stage, ...]) -> Iterator[Event]:
     """Yield what comes out at the top of `path`."""
     try:
         for event in events:
-            delegate.begins()
+            begins(call)
             yield from rise([event], path)
     finally:
         close(events)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..types import Call, Usage
 
 _CHARS_PER_TOKEN = 4
@@ -23,9 +25,7 @@ class Expectation:
 
     def of(self, call: Call) -> Usage:
         """Return the usage that `call` is likely to have."""
-        characters = sum(
-            len(getattr(part, "text", "")) for message in call.prompt.messages for part in message.parts
-        )
+        characters = sum(_characters(part) for message in call.prompt.messages for part in message.parts)
         limit = getattr(call.prompt.options, "max_tokens", None)
         usual = self._output_tokens.get(call.model_id, _FIRST_GUESS_TOKENS)
         return Usage(
@@ -38,6 +38,11 @@ class Expectation:
         if usage.output_tokens is not None:
             usual = self._output_tokens.get(model_id, float(usage.output_tokens))
             self._output_tokens[model_id] = usual + _WEIGHT * (usage.output_tokens - usual)
+
+
+def _characters(part: Any) -> int:
+    """Return the length of a part's text, or of a tool's result; attachments and tool calls count nothing."""
+    return len(getattr(part, "text", None) or getattr(part, "output", None) or "")
 
 
 def total_tokens(usage: Usage) -> int | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 from ..errors import BudgetExceeded, ConfigurationError
 from ..resilience import Refusal, SpendBudget, Spending
-from ..types import Call, Flow, Usage
-from ._configured import Configured, freeze
+from ..resilience._common import is_number, require
+from ..types import Call, Flow, Reply, Usage
+from ._configured import Configured, freeze, named
 from ._expected import Expectation, total_tokens
-from ._prices import nano_usd_of
+from ._prices import NANO, Prices, check_prices, nano_usd_of
 
-Prices: TypeAlias = "Mapping[str, tuple[float, float]] | Callable[[str, Usage], float]"
-"""By model id: dollars per million input and output tokens. Or what a usage of a model costs, in dollars."""
+Booked: TypeAlias = "list[tuple[SpendBudget, Spending]]"
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,19 @@ class Budget(Configured):
             llmopt[cost]`). A model without a known price is refused: unknown is not free.
 
     Raises:
-        ConfigurationError: no limit is given, one is not above 0, or prices are needed and not to be had.
+        ConfigurationError: no limit is given, one is not above 0, or prices are wrong, useless, or needed and
+            not to be had; at the call, if the model has no known price.
 
     Example:
         >>> import llmopt
         >>> from llmopt.testing import Answer, ScriptedModel
-        >>> model = ScriptedModel([Answer(text="Hi", usage=(900, 50)), "Hi"])
+        >>> model = ScriptedModel([Answer(text="Hi", usage=llmopt.types.Usage(900, 50)), "Hi"])
         >>> model = llmopt.wrap(model, llmopt.Budget(tokens_per_day=1000))
         >>> model.prompt("Hello").text()
         'Hi'
         >>> model.prompt("Hello again").text()
         Traceback (most recent call last):
-        llmopt.errors.BudgetExceeded: 50 of 1000 tokens per day are left: not enough for this call
+        llmopt.errors.BudgetExceeded: 50 of 1000 tokens per day are left, and this call may take 53
     """
 
     usd_per_day: float | None = None
@@ -57,72 +58,92 @@ class Budget(Configured):
     _expected: Expectation = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        windows: dict[str, SpendBudget] = {}
         limits = {
             "day": (self.tokens_per_day, self.usd_per_day),
             "hour": (self.tokens_per_hour, self.usd_per_hour),
         }
-        for window, (tokens, usd) in limits.items():
-            if tokens is None and usd is None:
-                continue
-            if usd is not None and not usd > 0:
-                msg = f"Budget: usd_per_{window}={usd!r} is wrong: it must be a number of dollars above 0"
-                raise ConfigurationError(msg)
-            nano_usd = None if usd is None else round(usd * 1e9)
-            windows[window] = SpendBudget(tokens=tokens, nano_usd=nano_usd, window=window)  # type: ignore[arg-type]
+        windows = {name: _window(name, *limit) for name, limit in limits.items() if limit != (None, None)}
         if not windows:
             msg = "Budget() limits nothing: give usd_per_day, usd_per_hour, tokens_per_day or tokens_per_hour"
+            raise ConfigurationError(msg)
+        if self._in_usd:
+            check_prices(self.prices)
+        elif self.prices is not None:
+            msg = "Budget: prices= prices nothing: give usd_per_day or usd_per_hour too, or leave it out"
             raise ConfigurationError(msg)
         freeze(self, _windows=windows, _expected=Expectation())
 
     def __call__(self, call: Call) -> Flow:
         """Return the flow of one call."""
         expected = self._expected.of(call)
-        spendings = self._reserve(call, total_tokens(expected) or 0, self._nano_usd(call, expected))
+        booked = self._reserve(call, total_tokens(expected) or 0, self._nano_usd(call.model_id, expected))
         try:
             reply = yield call
         except BaseException:
             # What a broken call has cost nobody tells; before its first event it is taken for nothing.
             if not call.started:
-                self._settle(call, spendings, 0, 0)
+                self._cancel(call, booked)
             raise
-        used = total_tokens(reply.usage)
-        if used is not None:
-            self._settle(call, spendings, used, self._nano_usd(call, reply.usage))
-            self._expected.learn(call.model_id, reply.usage)
+        self._settle(call, booked, reply)
 
-    def _reserve(self, call: Call, tokens: int, nano_usd: int) -> list[tuple[SpendBudget, Spending]]:
+    def _reserve(self, call: Call, tokens: int, nano_usd: int) -> Booked:
         now = call.clock.time()
-        booked: list[tuple[SpendBudget, Spending]] = []
+        booked: Booked = []
         for window, budget in self._windows.items():
             spending = budget.reserve(now, tokens=tokens, nano_usd=nano_usd)
             if isinstance(spending, Refusal):
-                self._settle(call, booked, 0, 0)
-                raise BudgetExceeded(
-                    self._refusal(window, budget, spending, now), retry_after_s=spending.retry_after_s
-                )
+                self._cancel(call, booked)
+                amounts = (tokens, nano_usd)
+                msg = self._refusal(window, budget, spending.reason, amounts, now)
+                raise BudgetExceeded(msg, retry_after_s=spending.retry_after_s)
             booked.append((budget, spending))
         return booked
 
-    def _settle(
-        self, call: Call, booked: list[tuple[SpendBudget, Spending]], tokens: int, nano_usd: int
-    ) -> None:
+    def _cancel(self, call: Call, booked: Booked) -> None:
         for budget, spending in booked:
-            budget.settle(spending, call.clock.time(), tokens=tokens, nano_usd=nano_usd)
+            budget.cancel(spending, call.clock.time())
 
-    def _nano_usd(self, call: Call, usage: Usage) -> int:
-        if self.usd_per_day is None and self.usd_per_hour is None:
-            return 0
-        return nano_usd_of(call.model_id, usage, self.prices)
+    def _settle(self, call: Call, booked: Booked, reply: Reply) -> None:
+        """Replace the estimate by what was used; where that is not known, the estimate stands."""
+        if reply.response is None:  # a middleware inside has answered, and nothing was spent
+            self._cancel(call, booked)
+            return
+        model_id, usage = reply.response.model.model_id, reply.usage
+        used = total_tokens(usage)
+        if used is None:
+            return
+        self._expected.learn(model_id, usage)
+        with suppress(ConfigurationError):  # a fallback tier inside has no known price
+            nano_usd = self._nano_usd(model_id, usage)
+            for budget, spending in booked:
+                budget.settle(spending, call.clock.time(), tokens=used, nano_usd=nano_usd)
 
-    def _refusal(self, window: str, budget: SpendBudget, refusal: Refusal, now: float) -> str:
-        left = budget.remaining(now)
-        if refusal.reason == "tokens":
+    @property
+    def _in_usd(self) -> bool:
+        return self.usd_per_day is not None or self.usd_per_hour is not None
+
+    def _nano_usd(self, model_id: str, usage: Usage) -> int:
+        return nano_usd_of(model_id, usage, self.prices) if self._in_usd else 0
+
+    def _refusal(
+        self, window: str, budget: SpendBudget, reason: str, amounts: tuple[int, int], now: float
+    ) -> str:
+        left, (tokens, nano_usd) = budget.remaining(now), amounts
+        if reason == "tokens":
             limit = self.tokens_per_day if window == "day" else self.tokens_per_hour
-            return f"{left.tokens} of {limit} tokens per {window} are left: not enough for this call"
+            return f"{left.tokens} of {limit} tokens per {window} are left, and this call may take {tokens}"
         usd = self.usd_per_day if window == "day" else self.usd_per_hour
-        return f"${(left.nano_usd or 0) / 1e9:.4f} of ${usd} per {window} are left: not enough for this call"
+        left_usd, call_usd = (left.nano_usd or 0) / NANO, nano_usd / NANO
+        return f"${left_usd:.4f} of ${usd} per {window} are left, and this call may cost ${call_usd:.4f}"
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Return what is booked, reserved and refused in each window, by its name."""
         return {window: asdict(budget.stats()) for window, budget in self._windows.items()}
+
+
+def _window(name: Any, tokens: int | None, usd: float | None) -> SpendBudget:
+    right = usd is None or is_number(usd, above=0)
+    require(right, f"Budget: usd_per_{name}", usd, "a number of dollars above 0, or None")
+    nano_usd = None if usd is None else max(1, round(usd * NANO))
+    with named("Budget", tokens=f"tokens_per_{name}"):
+        return SpendBudget(tokens=tokens, nano_usd=nano_usd, window=name)

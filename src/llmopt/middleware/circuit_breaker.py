@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CircuitOpen
 from ..resilience import Breaker, Refusal, is_transient
 from ..types import Call, Flow
-from ._configured import Configured, freeze
+from ._configured import Configured, freeze, named
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class CircuitBreaker(Configured):
     Each model id and endpoint has a breaker of its own. It opens when at least `min_calls` of the last
     `window` calls are in and a fraction of `failure_threshold` of them have failed; after `cooldown_s`
     one call is let through, and its success closes it. Failures are those that speak against the service:
-    timeouts, failed connections, 429 and 5xx; not a wrong request. Put it inside `Retry` to count
-    attempts, outside to count calls.
+    timeouts, failed connections, 429 and 5xx; not a wrong request, nor a call that is cancelled. Put it
+    inside `Retry` to count attempts, outside to count calls.
 
     Args:
         failure_threshold: failure rate that opens it, above 0 and up to 1.
@@ -64,10 +64,8 @@ class CircuitBreaker(Configured):
         breaker = self._of(call)
         permit = breaker.allow(clock.monotonic())
         if isinstance(permit, Refusal):
-            state = permit.reason.replace("_", "-")
-            call.trace.notes["breaker"] = state
-            msg = f"the circuit breaker of {call.model_id} is {state}: too many of the last calls have failed"
-            raise CircuitOpen(msg, retry_after_s=permit.retry_after_s)
+            raise _refused(call, permit)
+        call.trace.notes["breaker"] = "half-open" if permit.probe else "closed"
         try:
             yield call
         except Exception as error:
@@ -76,8 +74,12 @@ class CircuitBreaker(Configured):
             else:
                 breaker.release(permit)
             raise
-        except BaseException:
-            breaker.release(permit)
+        except BaseException as signal:
+            # A consumer that has read enough is content with the model; one that is cancelled says nothing.
+            if isinstance(signal.__cause__, GeneratorExit):
+                breaker.record_success(permit, clock.monotonic())
+            else:
+                breaker.release(permit)
             raise
         breaker.record_success(permit, clock.monotonic())
 
@@ -91,14 +93,28 @@ class CircuitBreaker(Configured):
         return breaker
 
     def _made(self) -> Breaker:
-        return Breaker(
-            failure_threshold=self.failure_threshold,
-            window=self.window,
-            min_calls=self.min_calls,
-            cooldown_s=self.cooldown_s,
-        )
+        with named("CircuitBreaker"):
+            return Breaker(
+                failure_threshold=self.failure_threshold,
+                window=self.window,
+                min_calls=self.min_calls,
+                cooldown_s=self.cooldown_s,
+            )
 
     def stats(self) -> dict[str, dict[str, Any]]:
-        """Return the state and the counters of every model's breaker, by model id."""
+        """Return the state and the counters of every breaker, by model id and, if it is set, endpoint."""
         with self._lock:
-            return {key[0]: asdict(breaker.stats()) for key, breaker in self._breakers.items()}
+            return {_name(*key): asdict(breaker.stats()) for key, breaker in self._breakers.items()}
+
+
+def _name(model_id: str, endpoint: Any) -> str:
+    # What stands before an @ in an address may be a password.
+    return f"{model_id} at {str(endpoint).rpartition('@')[2]}" if endpoint else model_id
+
+
+def _refused(call: Call, refusal: Refusal) -> CircuitOpen:
+    state, wait_s = refusal.reason.replace("_", "-"), refusal.retry_after_s or 0.0
+    call.trace.notes["breaker"] = state
+    why = "too many of the last calls have failed" if state == "open" else "one call finds out if it is back"
+    msg = f"the circuit breaker of {call.model_id} is {state}: {why}; ask again in {wait_s:.1f} s"
+    return CircuitOpen(msg, retry_after_s=refusal.retry_after_s)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from inspect import iscoroutinefunction
 from threading import Lock
 from typing import Any, TypeAlias
 
 from ..chain import compat
-from ..errors import ConfigurationError, FallbackFailed, FlowError
+from ..errors import CallError, ConfigurationError, FallbackFailed, FlowError
 from ..types import Call, Flow, Reply, Run
-from ._configured import Configured, freeze
+from ._configured import Configured, check_function, freeze
 
 Heuristic: TypeAlias = "Callable[[Call], str | Reply | Awaitable[str | Reply]]"
 """A tier without a model: it gets the call and answers with a text or a reply."""
@@ -24,16 +24,20 @@ class Fallback(Configured):
     A tier is another llm model of the same kind (sync or async), or a callable that gets the `Call` and
     returns a text or a `Reply`; an async call runs a plain callable in a worker thread and awaits an async
     one. Options that a tier's model does not know are left out. The caller's key goes only to a model of
-    the same provider. `response.llmopt.notes["tier"]` tells which tier answered, 0 being the model itself.
+    the same provider.
+
+    `response.llmopt.notes` tell which tier answered (`tier`, 0 being the model itself, and `tier_name`) and
+    the options it was not given (`dropped_options`).
 
     Args:
         tiers: models or callables, the first one tried first.
         on: tells which errors move on to the next tier; by default all.
-        accept: judges a whole reply; one that it refuses counts as a failure. The consumer then gets the
-            events of an accepted reply in one go.
+        accept: judges a model's whole reply; if it returns False or raises, that counts as a failure of the
+            tier. The consumer then gets the events of an accepted reply in one go.
 
     Raises:
-        ConfigurationError: there is no tier, or one is neither a model nor callable.
+        ConfigurationError: there is no tier, or one is neither a model nor callable; at the first call, if a
+            tier is async and the model is not, or the other way round.
 
     Example:
         >>> import llmopt
@@ -48,6 +52,7 @@ class Fallback(Configured):
     on: Callable[[Exception], bool] | None = None
     accept: Callable[[Reply], bool] | None = None
     _answered: dict[int, int] = field(init=False, repr=False, compare=False)
+    _fitting: set[Any] = field(init=False, repr=False, compare=False)
     _lock: Lock = field(init=False, repr=False, compare=False)
 
     def __init__(
@@ -60,16 +65,21 @@ class Fallback(Configured):
             msg = "Fallback() has no tier: give it a model or a callable"
             raise ConfigurationError(msg)
         for tier in tiers:
-            if not hasattr(tier, "execute") and not callable(tier):
-                msg = f"Fallback: tier {tier!r} is neither an llm model nor callable"
-                raise ConfigurationError(msg)
-        freeze(self, tiers=tiers, on=on, accept=accept, _answered={}, _lock=Lock())
+            _check_tier(tier)
+        if on is not None:
+            right = "a function of an error, such as lambda error: isinstance(error, TimeoutError), or None"
+            check_function("Fallback: on", on, right)
+        if accept is not None:
+            check_function("Fallback: accept", accept, "a function of a Reply, or None")
+        freeze(self, tiers=tiers, on=on, accept=accept, _answered={}, _fitting=set(), _lock=Lock())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _fallback, (self.tiers, self.on, self.accept)
 
     def __call__(self, call: Call) -> Flow:
         """Return the flow of one call."""
+        if type(call.model) not in self._fitting:
+            self._check_kinds(call)
         errors: list[Exception] = []
         for number, tier in enumerate((None, *self.tiers)):
             try:
@@ -77,19 +87,17 @@ class Fallback(Configured):
             except Exception as error:
                 if call.started or isinstance(error, (FlowError, ConfigurationError)):
                     raise
-                if self.on is not None and not self.on(error):
+                if not (self.on is None or isinstance(error, UnusableReply) or self.on(error)):
                     raise
                 errors.append(error)
             else:
                 self._note(call, number, tier)
                 return
-        names = ", ".join(type(error).__name__ for error in errors)
-        msg = f"all {len(errors)} tiers of {call.model_id} have failed: {names}"
-        raise FallbackFailed(msg, errors=tuple(errors)) from errors[0]
+        raise self._failed(call, errors) from errors[0]
 
     def _ask(self, tier: Any, call: Call) -> Flow:
         """Have one tier answer; None is the model itself."""
-        if tier is not None and not hasattr(tier, "execute"):
+        if tier is not None and not _is_model(tier):
             yield from _heuristic(tier, call)
             return
         asked = call if tier is None else _aimed(call, tier)
@@ -97,18 +105,33 @@ class Fallback(Configured):
             yield asked
             return
         reply = yield asked.buffered()
-        if not self.accept(reply):
-            msg = f"the reply of {asked.model_id} was not accepted"
-            raise _NotAccepted(msg)
+        try:
+            accepted = self.accept(reply)
+        except Exception as error:
+            raise UnusableReply(f"accept has failed on the reply of {asked.model_id}") from error
+        if not accepted:
+            raise UnusableReply(f"the reply of {asked.model_id} was not accepted")
+
+    def _check_kinds(self, call: Call) -> None:
+        """Refuse tiers that cannot work where the model does, before one is needed."""
+        asynchronous = _is_async(call.model)
+        for tier in self.tiers:
+            if _is_async(tier) != asynchronous and (_is_model(tier) or not asynchronous):
+                kind = "sync" if asynchronous else "async"
+                msg = f"Fallback: tier {_name(tier)} is {kind} and {call.model_id} is not: both must be alike"
+                raise ConfigurationError(msg)
+        self._fitting.add(type(call.model))
 
     def _note(self, call: Call, number: int, tier: Any) -> None:
-        if number:
-            call.trace.notes["tier"] = number
-            call.trace.notes["tier_name"] = getattr(tier, "model_id", None) or getattr(
-                tier, "__name__", type(tier).__name__
-            )
+        notes = call.trace.notes
+        notes["tier"], notes["tier_name"] = number, _name(call.model if tier is None else tier)
         with self._lock:
             self._answered[number] = self._answered.get(number, 0) + 1
+
+    def _failed(self, call: Call, errors: list[Exception]) -> FallbackFailed:
+        names = map(_name, (call.model, *self.tiers))
+        told = (f"{name} ({type(error).__name__})" for name, error in zip(names, errors, strict=True))
+        return FallbackFailed(f"all {len(errors)} tiers have failed: {', '.join(told)}", errors=tuple(errors))
 
     def stats(self) -> dict[int, int]:
         """Return how many calls each tier has answered; tier 0 is the model itself."""
@@ -116,37 +139,58 @@ class Fallback(Configured):
             return dict(self._answered)
 
 
-class _NotAccepted(Exception):
-    """A tier has answered, but `accept` refused its reply."""
+class UnusableReply(CallError):
+    """A tier has answered, but not with what can be used."""
+
+
+def _check_tier(tier: Any) -> None:
+    if isinstance(tier, str):
+        msg = f"Fallback: tier {tier!r} is a text: give the model itself, llm.get_model({tier!r})"
+        raise ConfigurationError(msg)
+    if isinstance(tier, type):
+        msg = f"Fallback: tier {tier.__name__} is a class: give an instance of it, or a callable"
+        raise ConfigurationError(msg)
+    if not _is_model(tier) and not callable(tier):
+        msg = f"Fallback: tier {tier!r} is neither an llm model nor callable"
+        raise ConfigurationError(msg)
+
+
+def _is_model(tier: Any) -> bool:
+    return hasattr(tier, "execute")
+
+
+def _is_async(tier: Any) -> bool:
+    if not _is_model(tier):
+        return iscoroutinefunction(tier) or iscoroutinefunction(getattr(tier, "__call__", None))  # noqa: B004
+    from llm.models import AsyncKeyModel, AsyncModel
+
+    return isinstance(tier, (AsyncModel, AsyncKeyModel))
+
+
+def _name(tier: Any) -> str:
+    name: str = getattr(tier, "model_id", None) or getattr(tier, "__name__", None) or type(tier).__name__
+    return name
 
 
 def _aimed(call: Call, model: Any) -> Call:
     """Return the call for another model, with the options that it knows."""
-    if _is_async(model) != _is_async(call.model):
-        kind = "async" if _is_async(model) else "sync"
-        msg = f"Fallback: {model.model_id} is {kind} and {call.model_id} is not; both must be alike"
-        raise ConfigurationError(msg)
-    known = model.Options.model_fields
-    options = {name: value for name, value in compat.options_of(call.prompt).items() if name in known}
+    given, known = compat.options_of(call.prompt), model.Options.model_fields
+    options = {name: value for name, value in given.items() if name in known}
+    if len(options) < len(given):
+        call.trace.notes["dropped_options"] = sorted(given.keys() - options.keys())
     return call.replace(model=model, prompt=compat.with_options(call.prompt, model, options))
-
-
-def _is_async(model: Any) -> bool:
-    from llm.models import AsyncKeyModel, AsyncModel
-
-    return isinstance(model, (AsyncModel, AsyncKeyModel))
 
 
 def _heuristic(tier: Heuristic, call: Call) -> Flow:
     """Answer with what a callable returns."""
-    asynchronous = inspect.iscoroutinefunction(tier) or inspect.iscoroutinefunction(
-        getattr(tier, "__call__", None)  # noqa: B004 - an object whose __call__ is async
-    )
-    if asynchronous and not _is_async(call.model):
-        msg = f"Fallback: {tier!r} is async, but the call is sync"
-        raise ConfigurationError(msg)
-    answer = yield Run(lambda: tier(call), (lambda: tier(call)) if asynchronous else None)  # type: ignore[arg-type, return-value]
-    yield answer if isinstance(answer, Reply) else Reply.of_text(str(answer), source="fallback")
+    ask: Callable[[], Any] = lambda: tier(call)  # noqa: E731 - a def would take four lines
+    answer = yield Run(ask, ask if _is_async(tier) else None)
+    if isinstance(answer, str):
+        answer = Reply.of_text(answer, source="fallback")
+    if not isinstance(answer, Reply):
+        what = type(answer).__name__
+        raise UnusableReply(f"the tier {_name(tier)} returned a {what}; it returns a text or a Reply")
+    yield replace(answer, source="fallback") if answer.source == "model" else answer
 
 
 def _fallback(tiers: tuple[Any, ...], on: Any, accept: Any) -> Fallback:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from math import inf
 
-from ..errors import ConfigurationError, RateLimited
-from ..resilience import Limiter, Refusal
+from ..errors import RateLimited
+from ..resilience import Limiter, Refusal, Reservation
+from ..resilience._common import is_number, require
 from ..types import Call, Flow, Sleep
-from ._configured import Configured, freeze
+from ._configured import Configured, freeze, named
 from ._expected import Expectation, total_tokens
 
 
@@ -50,10 +52,10 @@ class RateLimit(Configured):
     _expected: Expectation = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.max_wait_s is not None and not self.max_wait_s >= 0:
-            msg = f"RateLimit: max_wait_s={self.max_wait_s!r} is wrong: it must be seconds from 0 up, or None"
-            raise ConfigurationError(msg)
-        limiter = Limiter(self.requests_per_minute, self.tokens_per_minute, burst_s=self.burst_s)
+        right = self.max_wait_s is None or self.max_wait_s == 0 or is_number(self.max_wait_s, above=0)
+        require(right, "RateLimit: max_wait_s", self.max_wait_s, "a number of seconds from 0 up, or None")
+        with named("RateLimit"):
+            limiter = Limiter(self.requests_per_minute, self.tokens_per_minute, burst_s=self.burst_s)
         freeze(self, _limiter=limiter, _expected=Expectation())
 
     def __call__(self, call: Call) -> Flow:
@@ -62,28 +64,35 @@ class RateLimit(Configured):
         tokens = 0
         if self.tokens_per_minute is not None:
             tokens = total_tokens(self._expected.of(call)) or 0
-        place = limiter.reserve(clock.monotonic(), tokens, max_wait_s=self._longest_s(call))
+        longest_s = self._longest_s(call)
+        place = limiter.reserve(clock.monotonic(), tokens, max_wait_s=longest_s)
         if isinstance(place, Refusal):
-            msg = (
-                f"the rate limit of {call.model_id} would hold this call back for {place.retry_after_s:.1f} s"
-            )
-            raise RateLimited(msg, retry_after_s=place.retry_after_s)
-        try:
-            queued_s, wait_s = 0.0, place.wait_s
-            while wait_s > 0:
-                yield Sleep(wait_s)
-                queued_s += wait_s
-                wait_s = limiter.claim(place, clock.monotonic())
-        except BaseException:
-            limiter.cancel(place, clock.monotonic())
-            raise
-        if queued_s:
-            call.trace.notes["queue_s"] = queued_s
+            raise _refused(call, place.retry_after_s or 0.0, longest_s)
+        if place.wait_s > 0:
+            yield from self._queue(call, place, longest_s)
         # A call that fails keeps what it had reserved: nobody knows how much of it the provider counts.
         reply = yield call
+        if reply.response is None:  # a middleware inside has answered, and no tokens were used
+            limiter.settle(place, clock.monotonic(), 0)
+            return
         used = total_tokens(reply.usage)
         limiter.settle(place, clock.monotonic(), tokens if used is None else used)
         self._expected.learn(call.model_id, reply.usage)
+
+    def _queue(self, call: Call, place: Reservation, longest_s: float) -> Generator[Sleep, None, None]:
+        """Wait until it is this call's turn; those before it may use more than they had reserved."""
+        queued_s, wait_s = 0.0, place.wait_s
+        try:
+            while 0.0 < wait_s <= longest_s - queued_s:
+                yield Sleep(wait_s)
+                queued_s += wait_s
+                wait_s = self._limiter.claim(place, call.clock.monotonic())
+        finally:
+            if place.state == "waiting":  # refused after all, or given up
+                self._limiter.cancel(place, call.clock.monotonic())
+        if wait_s > 0.0:
+            raise _refused(call, wait_s, longest_s)
+        call.trace.notes["queue_s"] = queued_s
 
     def _longest_s(self, call: Call) -> float:
         left_s = call.remaining_s()
@@ -93,3 +102,8 @@ class RateLimit(Configured):
     def stats(self) -> dict[str, int]:
         """Return how many calls were started, delayed, refused and cancelled, and how estimates fared."""
         return asdict(self._limiter.stats())
+
+
+def _refused(call: Call, wait_s: float, longest_s: float) -> RateLimited:
+    msg = f"the rate limit of {call.model_id} would hold this call back for {wait_s:.1f} s, "
+    return RateLimited(msg + f"and it may wait for {longest_s:.1f} s at most", retry_after_s=wait_s)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..resilience import RetryBudget, RetryPolicy, is_transient
 from ..resilience.retry import StopStrategy, WaitStrategy
 from ..types import Call, Flow, Sleep
-from ._configured import Configured, freeze
+from ._configured import Configured, check_function, freeze, named
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,23 @@ class Retry(Configured):
     _budget: RetryBudget | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        policy = RetryPolicy(
-            attempts=self.attempts,
-            wait=self.wait,
-            stop=self.stop,
-            max_retry_after_s=self.max_retry_after_s,
-            transient=self.transient,
-        )
-        budget = None if self.budget_ratio is None else RetryBudget(ratio=self.budget_ratio)
+        if self.wait is not None:
+            right = "a tenacity wait strategy, such as wait_fixed(2), or None"
+            check_function("Retry: wait", self.wait, right)
+        if self.stop is not None:
+            right = "a tenacity stop strategy, such as stop_after_delay(60), or None"
+            check_function("Retry: stop", self.stop, right)
+        right = "a function of an error, such as lambda error: isinstance(error, TimeoutError)"
+        check_function("Retry: transient", self.transient, right)
+        with named("Retry", ratio="budget_ratio"):
+            policy = RetryPolicy(
+                attempts=self.attempts,
+                wait=self.wait,
+                stop=self.stop,
+                max_retry_after_s=self.max_retry_after_s,
+                transient=self.transient,
+            )
+            budget = None if self.budget_ratio is None else RetryBudget(ratio=self.budget_ratio)
         freeze(self, _policy=policy, _budget=budget)
 
     def __call__(self, call: Call) -> Flow:

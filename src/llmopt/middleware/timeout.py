@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from threading import TIMEOUT_MAX
 
 from ..errors import ConfigurationError
+from ..resilience._common import is_number, require
 from ..types import Call, Flow, Limits
 from ._configured import Configured
 
@@ -26,7 +28,7 @@ class Timeout(Configured):
         between_tokens_s: seconds between two events, or None.
 
     Raises:
-        ConfigurationError: an argument is not above 0, or all are None.
+        ConfigurationError: an argument is no number above 0, all are None, or `total_s` ends before another.
 
     Example:
         >>> import llmopt
@@ -43,15 +45,18 @@ class Timeout(Configured):
     between_tokens_s: float | None = None
 
     def __post_init__(self) -> None:
-        given = {"total_s": self.total_s, "first_token_s": self.first_token_s}
-        given["between_tokens_s"] = self.between_tokens_s
+        paces = {"first_token_s": self.first_token_s, "between_tokens_s": self.between_tokens_s}
+        given = {"total_s": self.total_s, **paces}
         if all(value is None for value in given.values()):
             msg = "Timeout() bounds nothing: give total_s, first_token_s or between_tokens_s"
             raise ConfigurationError(msg)
         for name, value in given.items():
-            if value is not None and not value > 0:
-                msg = f"Timeout: {name}={value!r} is wrong: it must be a number of seconds above 0, or None"
-                raise ConfigurationError(msg)
+            right = value is None or (is_number(value, above=0) and value <= TIMEOUT_MAX)
+            require(right, f"Timeout: {name}", value, "a number of seconds above 0, or None for no bound")
+        for name, value in paces.items():
+            if self.total_s is not None and value is not None and value > self.total_s:
+                msg = f"Timeout: {name}={value!r} bounds nothing, for total_s={self.total_s!r} is shorter: "
+                raise ConfigurationError(msg + "make it shorter, or leave it out")
 
     def __call__(self, call: Call) -> Flow:
         """Return the flow of one call."""

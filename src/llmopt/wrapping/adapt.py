@@ -45,6 +45,9 @@ class Wrapping:
     sdk_retries: bool = True
 
 
+_EMPTY = Wrapping(None, (), SystemClock())
+
+
 def adapt(model: Any, wrapping: Wrapping) -> Any:
     """Return a copy of `model` that runs its calls through the chain of `wrapping`."""
     twin = copy.copy(model)
@@ -68,8 +71,6 @@ def wrapped_class(cls: Any, pooled: bool) -> type:  # noqa: FBT001 - a cache key
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
-        # For instances that somebody makes of this class itself: an empty chain.
-        "__llmopt__": Wrapping(None, (), SystemClock(), pooled),
         "__copy__": _copied,
         "__deepcopy__": _deepcopied,
         "__reduce_ex__": _reduced,
@@ -84,30 +85,38 @@ def wrapped_class(cls: Any, pooled: bool) -> type:  # noqa: FBT001 - a cache key
 
 def sync_execute(bottom: Execute) -> Callable[..., Iterator[Event]]:
     """Return the `execute` of a wrapped sync model; `bottom` runs the model itself."""
+    delegate = Delegate(bottom)
 
     def execute(  # noqa: PLR0917 - llm's own signature
         self: Any, prompt: Any, stream: Any, response: Any, conversation: Any = None, key: Any = None
     ) -> Iterator[Event]:
-        wrapping: Wrapping = self.__llmopt__
+        try:
+            wrapping: Wrapping = self.__llmopt__
+        except AttributeError:  # somebody has made an instance of the class of a wrapped model
+            wrapping = _EMPTY
         call = Call(self, prompt, stream, response, conversation, key, wrapping.clock, Trace())
         if not wrapping.middlewares:
             return bottom(self, call, response)  # type: ignore[no-any-return]
-        return sync.drive(Machine(wrapping.middlewares, call), Delegate(bottom, call))
+        return sync.drive(Machine(wrapping.middlewares, call), delegate)
 
     return execute
 
 
 def aio_execute(bottom: Execute) -> Callable[..., AsyncIterator[Event]]:
     """Return the `execute` of a wrapped async model; `bottom` runs the model itself."""
+    delegate = Delegate(bottom)
 
     def execute(  # noqa: PLR0917 - llm's own signature
         self: Any, prompt: Any, stream: Any, response: Any, conversation: Any = None, key: Any = None
     ) -> AsyncIterator[Event]:
-        wrapping: Wrapping = self.__llmopt__
+        try:
+            wrapping: Wrapping = self.__llmopt__
+        except AttributeError:  # somebody has made an instance of the class of a wrapped model
+            wrapping = _EMPTY
         call = Call(self, prompt, stream, response, conversation, key, wrapping.clock, Trace())
         if not wrapping.middlewares:
             return bottom(self, call, response)  # type: ignore[no-any-return]
-        return aio.drive(Machine(wrapping.middlewares, call), Delegate(bottom, call))
+        return aio.drive(Machine(wrapping.middlewares, call), delegate)
 
     return execute
 

@@ -1,0 +1,189 @@
+"""How a reply is kept: bytes from which a replay is made that is the reply again.
+
+Only what comes back the same is kept. The first byte tells the version: `JSON` for any reply, `TEXT` for
+the plain ones, of nothing but text and token counts, which are read in a fifth of the time. An entry with
+another first byte, or a damaged one, is no entry. Nothing in one can make Python run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from functools import cache
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any
+
+from ..stages import Event
+from ..types import Reply, Usage
+
+if TYPE_CHECKING:
+    from llm.models import ToolCall
+
+JSON = b"\x01"
+TEXT = b"\x02"
+_SEPARATOR = "\x1f"
+_COUNTS = (int, type(None))
+
+
+class Unreadable(ValueError):
+    """An entry is not one, or one of another version."""
+
+
+class Unfaithful(TypeError):
+    """A reply would not come back as it was: something in it is no JSON value."""
+
+
+class Entry(bytes):
+    """A plain entry that is still in memory, and need not be read to be known.
+
+    Attributes:
+        plain: the texts, input tokens, output tokens and resolved model.
+    """
+
+    plain: tuple[tuple[str, ...], int | None, int | None, str | None]
+
+    def __sizeof__(self) -> int:
+        return super().__sizeof__() + getsizeof(self.plain) + sum(map(getsizeof, self.plain[0]))
+
+
+def encode(reply: Reply, events: Sequence[Event]) -> bytes:
+    r"""Return the entry for a reply whose events were `events`.
+
+    Raises:
+        Unfaithful: it holds what JSON does not: tuples, other keys than strings, other objects.
+
+    Example:
+        >>> encode(Reply(usage=Usage(3, 1)), ["HO", "LD"])
+        b'\x023\x1f1\x1f\x1fHO\x1fLD'
+        >>> encode(Reply(usage=Usage(3, 1, {"cached": 2})), ["HOLD"])
+        b'\x01[["HOLD"],3,1,{"cached":2},null,null,[],null,null]'
+    """
+    import orjson
+
+    plain = _plain(reply, events)
+    if plain is not None:
+        return plain
+    usage = reply.usage
+    calls: list[Any] = [[call.name, call.arguments, call.tool_call_id] for call in reply.tool_calls]
+    entry: list[Any] = [
+        [event if isinstance(event, str) else _written(event) for event in events],
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.details,
+        reply.response_json,
+        reply.resolved_model,
+        calls,
+        reply.prompt_json,
+        dict(reply.attributes) if reply.attributes else None,
+    ]
+    try:
+        text = orjson.dumps(entry, option=orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME)
+    except TypeError as error:
+        raise Unfaithful(f"the reply cannot be kept: {error}") from None
+    if orjson.loads(text) != entry:
+        raise Unfaithful("the reply cannot be kept: a value in it has no like in JSON")
+    return JSON + text
+
+
+def decode(value: bytes) -> Reply:
+    """Return the reply of an entry, made of new objects throughout.
+
+    Raises:
+        Unreadable: it is no entry of this version.
+
+    Example:
+        >>> decode(encode(Reply(usage=Usage(3, 1)), ["HO", "LD"])).text
+        'HOLD'
+    """
+    if type(value) is Entry:
+        texts, tokens_in, tokens_out, resolved = value.plain
+        return Reply(texts, Usage(tokens_in, tokens_out), None, resolved, (), None, None, "cache")
+    version = value[:1]
+    try:
+        if version == TEXT:
+            return _read_text(value)
+        if version == JSON:
+            return _read_json(value)
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"not an entry: {error}") from None
+    raise Unreadable(f"an entry of version {version!r}, not {JSON!r} or {TEXT!r}")
+
+
+def _plain(reply: Reply, events: Sequence[Event]) -> Entry | None:
+    """Return the entry of a reply that holds nothing but text and token counts, or None for any other."""
+    usage, resolved = reply.usage, reply.resolved_model
+    if reply.tool_calls or reply.attributes or resolved == "":
+        return None
+    if not (usage.details is reply.response_json is reply.prompt_json is None):
+        return None
+    tokens = (usage.input_tokens, usage.output_tokens)
+    if any(type(count) not in _COUNTS for count in tokens) or any(type(event) is not str for event in events):
+        return None
+    pieces = ["" if count is None else str(count) for count in tokens]
+    pieces += (resolved or "", *map(str, events))
+    text = _SEPARATOR.join(pieces)
+    if text.count(_SEPARATOR) != len(pieces) - 1 or not _is_unicode(text):
+        return None
+    entry = Entry(TEXT + text.encode())
+    entry.plain = (tuple(pieces[3:]), *tokens, resolved)
+    return entry
+
+
+def _read_text(value: bytes) -> Reply:
+    tokens_in, tokens_out, resolved, *texts = value[1:].decode().split(_SEPARATOR)
+    usage = Usage(int(tokens_in) if tokens_in else None, int(tokens_out) if tokens_out else None)
+    return Reply(texts, usage, None, resolved or None, (), None, None, "cache")
+
+
+def _read_json(value: bytes) -> Reply:
+    import orjson
+
+    events, tokens_in, tokens_out, details, answer, resolved, calls, asked, others = orjson.loads(value[1:])
+    return Reply(
+        _events(events),
+        Usage(tokens_in, tokens_out, details),
+        answer,
+        resolved,
+        _tool_calls(calls) if calls else (),
+        asked,
+        others,
+        "cache",
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether UTF-8 has a place for `text`: it has none for lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _written(event: Any) -> dict[str, Any]:
+    """Return the fields of a stream event that are not at their defaults."""
+    from llm.parts import StreamEvent
+
+    defaults = _defaults(StreamEvent)
+    if type(event) is not StreamEvent or vars(event).keys() != defaults.keys():
+        raise Unfaithful(f"the reply cannot be kept: {type(event).__name__} is no plain stream event")
+    return {name: value for name, value in vars(event).items() if value != defaults[name]}
+
+
+@cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(cls)}
+
+
+def _events(written: Sequence[Any]) -> Sequence[Event]:
+    if all(type(event) is str for event in written):
+        return written
+    from llm.parts import StreamEvent
+
+    return [event if isinstance(event, str) else StreamEvent(**event) for event in written]
+
+
+def _tool_calls(written: Iterable[Any]) -> list[ToolCall]:
+    from llm.models import ToolCall
+
+    return [ToolCall(*call) for call in written]

@@ -1,0 +1,138 @@
+"""One meaning for the token counts of all providers, whose own words for them differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from ..types import Usage
+
+
+class NormalisedUsage(NamedTuple):
+    """Tokens of one reply; None where the provider did not say.
+
+    Attributes:
+        input_total: all input tokens, cached ones included.
+        input_uncached: input tokens that were neither read from nor written to the provider's prefix cache.
+        cache_read: input tokens read from the provider's prefix cache.
+        cache_write: input tokens written to it.
+        output: all output tokens, reasoning included.
+        reasoning: output tokens spent on reasoning.
+    """
+
+    input_total: int | None = None
+    input_uncached: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+
+
+def normalise(usage: Usage, provider: str | None = None) -> NormalisedUsage:
+    """Return the token counts of a reply in one meaning.
+
+    The wire format is known by the keys of the provider's own breakdown, as llm's plugins hand it on:
+
+    =====================  ====================================================  =====================
+    format                 cached tokens                                         input as given
+    =====================  ====================================================  =====================
+    OpenAI chat            `prompt_tokens_details.cached_tokens`                 includes cached
+    OpenAI responses       `input_tokens_details.cached_tokens`                  includes cached
+    Anthropic messages     `cache_read_input_tokens`,                            excludes both
+                           `cache_creation_input_tokens`
+    Gemini                 `cachedContentTokenCount`, `thoughtsTokenCount`       includes cached
+    =====================  ====================================================  =====================
+
+    Anything else is passed on as given, with nothing claimed about caches or reasoning.
+
+    Args:
+        usage: tokens as llm has them.
+        provider: the provider's name. llm leaves zeros out of the breakdown of OpenAI's chat API, so that
+            what is missing there is zero for "openai", and unknown for others.
+
+    Returns:
+        The counts.
+
+    Example:
+        >>> normalise(Usage(10, 5, {"cache_read_input_tokens": 90, "cache_creation_input_tokens": 0}))
+        NormalisedUsage(input_total=100, input_uncached=10, cache_read=90, cache_write=0, output=5,
+        reasoning=None)
+    """
+    given, output, details = _count(usage.input_tokens), _count(usage.output_tokens), usage.details
+    openai = provider == "openai"
+    if not details:
+        zero = 0 if openai and given is not None else None
+        return NormalisedUsage(given, given if openai else None, zero, zero, output, zero)
+    for wire_format in (_openai, _anthropic, _gemini):
+        cached = wire_format(details)
+        if cached is not None:
+            return _sum(given, output, cached, excludes=wire_format is _anthropic)
+    return NormalisedUsage(input_total=given, output=output)
+
+
+def _sum(
+    given: int | None, output: int | None, cached: tuple[int | None, ...], *, excludes: bool
+) -> NormalisedUsage:
+    """Put the input together from its parts, or take it apart."""
+    read, write, reasoning = cached
+    parts = (read or 0) + (write or 0)
+    if given is None:
+        return NormalisedUsage(None, None, read, write, output, reasoning)
+    if excludes:
+        return NormalisedUsage(given + parts, given, read, write, output, reasoning)
+    return NormalisedUsage(given, max(0, given - parts), read, write, output, reasoning)
+
+
+def _openai(details: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    """Read the breakdown of OpenAI's chat (`prompt_...`) or responses (`input_...`) API."""
+    of_input = _part(details, "prompt_tokens_details") or _part(details, "input_tokens_details")
+    of_output = _part(details, "completion_tokens_details") or _part(details, "output_tokens_details")
+    if not of_input and not of_output:
+        return None
+    if "cache_read_input_tokens" in details or "thinking_tokens" in of_output:
+        return None  # Anthropic's: it breaks the output down under the same name as the responses API
+    return (
+        _count(of_input.get("cached_tokens", 0)),
+        _count(of_input.get("cache_write_tokens", 0)),
+        _count(of_output.get("reasoning_tokens", 0)),
+    )
+
+
+def _anthropic(details: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    """Read the breakdown of Anthropic's messages API; its cache fields are there only on some calls."""
+    read, write = details.get("cache_read_input_tokens"), details.get("cache_creation_input_tokens")
+    thinking = _part(details, "output_tokens_details").get("thinking_tokens")
+    if read is None and write is None and thinking is None:
+        return None
+    return _count(read), _count(write), _count(thinking)
+
+
+def _gemini(details: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+    """Read what llm-gemini leaves of Gemini's usageMetadata, which has no key for a count of zero."""
+    if _GEMINI.isdisjoint(details):
+        return None
+    read, thoughts = details.get("cachedContentTokenCount", 0), details.get("thoughtsTokenCount", 0)
+    return _count(read), None, _count(thoughts)
+
+
+def _part(details: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of the breakdown, empty if it is not there."""
+    part = details.get(name)
+    return cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+
+
+_GEMINI = frozenset(
+    ("candidatesTokenCount", "cachedContentTokenCount", "promptTokensDetails", "thoughtsTokenCount")
+)
+
+
+def _count(value: Any) -> int | None:
+    """Return a whole number of tokens, or None for whatever else stands in its place."""
+    if type(value) is int:
+        return value if 0 <= value <= _MOST else None
+    if isinstance(value, float) and value.is_integer():
+        return _count(int(value))
+    return None
+
+
+_MOST = 2**53  # beyond that it is no count, and SQLite's integers end soon after

@@ -1,0 +1,97 @@
+"""Single values of rows: where a model's calls go, which options are set, digests and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+import orjson
+
+
+class Endpoint(NamedTuple):
+    """Where a model's calls go."""
+
+    provider: str | None
+    host: str | None
+
+
+def endpoint_of(model: Any) -> Endpoint:
+    """Return the provider and the host of a model, as far as its attributes tell.
+
+    Example:
+        >>> class Local:
+        ...     api_base = "http://user:secret@localhost:8000/v1"
+        >>> endpoint_of(Local()).host
+        'localhost'
+    """
+    key, url = getattr(model, "needs_key", None), None
+    for name in ("api_base", "base_url"):
+        url = url or getattr(model, name, None)
+    plugin = type(model).__module__.partition(".")[0].removeprefix("llm_")
+    # llm's own models without a key are imitations of OpenAI's API that the user has set up.
+    provider = key if isinstance(key, str) else "openai-compatible" if plugin == "llm" else plugin
+    try:
+        host = urlsplit(url).hostname if isinstance(url, str) else None
+    except ValueError:
+        host = None
+    return Endpoint(provider, host)
+
+
+def options_json(options: Any) -> str | None:
+    """Return the options that are set as JSON. Texts may quote the prompt: they are told of, not kept.
+
+    Example:
+        >>> options_json({"temperature": 0, "prefill": "Dear Ann,", "top_p": None})
+        '{"temperature":0,"prefill":null}'
+    """
+    names = getattr(options, "model_fields_set", None)  # what pydantic was given; most prompts set none
+    if names:
+        named: Mapping[str, Any] = {name: getattr(options, name) for name in sorted(names)}
+    elif names is None and isinstance(options, Mapping):
+        named = cast("Mapping[str, Any]", options)
+    else:
+        return None
+    kept = {name: _kept(value) for name, value in named.items() if value is not None}
+    return orjson.dumps(kept).decode() if kept else None
+
+
+def _kept(value: Any) -> Any:
+    """Return numbers, and texts that were chosen from a fixed list."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, str) else _kept(value.value)
+    if isinstance(value, int) and abs(value) < _EXACT:
+        return value
+    return value if isinstance(value, float) else None
+
+
+_EXACT = 2**53  # what JSON's readers can hold
+
+
+def digest(text: str) -> tuple[str, int]:
+    """Return the digest by which llm's own log knows a fragment, and its length in bytes."""
+    encoded = text.encode(errors="surrogatepass")
+    return sha256(encoded).hexdigest(), len(encoded)
+
+
+def timestamp(seconds: float) -> str:
+    """Return a time, in seconds since the epoch, as ISO-8601 in UTC with microseconds.
+
+    Example:
+        >>> timestamp(0.25)
+        '1970-01-01T00:00:00.250000Z'
+    """
+    microseconds = int(seconds * 1_000_000)
+    return f"{_second(microseconds // 1_000_000)}.{str(microseconds + _PADDING)[-6:]}Z"
+
+
+_PADDING = 10**15  # gives every time six digits below the second, in a third of the time of a format
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,192 @@
+"""RateLimit: spacing on the chain's clock, tokens settled, calls refused, and places given back."""
+
+from __future__ import annotations
+
+import pytest
+
+import llmopt
+from llmopt import RateLimit, Retry, Timeout
+from llmopt.errors import RateLimited
+from llmopt.testing import Answer, VirtualClock
+from llmopt.types import Usage
+
+
+def starts(world, outcomes):
+    """The seconds at which the calls reached the model."""
+    return sorted(attempt.started_at for outcome in outcomes for attempt in outcome.trace.attempts or ())
+
+
+def uses(input_tokens, output_tokens):
+    return Answer(text="ok", usage=Usage(input_tokens, output_tokens))
+
+
+SPACING = {
+    "one a second": (RateLimit(60, burst_s=1), [0, 1, 2, 3, 4]),
+    "a burst first": (RateLimit(60, burst_s=3), [0, 0, 0, 1, 2]),
+    "ten a second": (RateLimit(600, burst_s=0.1), [0, 0.1, 0.2, 0.3, 0.4]),
+    "one a minute, without a burst to speak of": (RateLimit(1, burst_s=1), [0, 60, 120, 180, 240]),
+    "no limit that is reached": (RateLimit(6000, 10**9), [0, 0, 0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "at the same time"])
+@pytest.mark.parametrize("case", SPACING)
+def test_spacing(world, case, together):
+    limit, expected_s = SPACING[case]
+    limit = llmopt.RateLimit(limit.requests_per_minute, limit.tokens_per_minute, burst_s=limit.burst_s)
+    wrapped = world.wrap([], limit)
+    outcomes = world.ask_all([wrapped] * 5) if together else [world.ask(wrapped) for _ in range(5)]
+    assert [outcome.told for outcome in outcomes] == ["Hi"] * 5
+    at_s = starts(world, outcomes)
+    if together and not world.is_async:  # threads move the virtual clock on, each by its own wait
+        assert all(start_s >= least_s - 1e-6 for start_s, least_s in zip(at_s, expected_s, strict=True))
+    else:
+        assert at_s == pytest.approx(expected_s)
+    assert [outcome.notes.get("queue_s", 0) for outcome in outcomes] == [out.waits[0] for out in outcomes]
+    assert (limit.stats()["started"], limit.stats()["waiting"]) == (5, 0)
+    assert limit.stats()["delayed"] == sum(wait_s > 0 for outcome in outcomes for wait_s in outcome.waits)
+
+
+def test_a_call_that_need_not_wait_notes_nothing(world):
+    assert "queue_s" not in world.ask(world.wrap([], RateLimit(60))).notes
+
+
+def test_models_share_the_limit_of_one_instance(world):
+    limit = RateLimit(60, burst_s=1)
+    outcomes = [world.ask(world.wrap([], limit)) for _ in range(3)]
+    assert starts(world, outcomes) == [0, 1, 2]
+
+
+def test_tokens_are_settled_with_the_providers_figures(world):
+    # A thousand tokens at once and a hundred a second; the first estimate is 1 + 256 tokens.
+    limit = RateLimit(tokens_per_minute=6000, burst_s=10)
+    wrapped = world.wrap([uses(500, 400), uses(90, 10), uses(90, 10)], limit)
+    assert starts(world, [world.ask(wrapped)]) == [0]
+    second = world.ask(wrapped)
+    # 900 of 1000 were used; 1 + 400, as usual, are to be had after three seconds.
+    assert starts(world, [second]) == [pytest.approx(3.01)]
+    assert limit.stats()["extra_tokens"] == 900 - 257
+    assert limit.stats()["refunded_tokens"] == 401 - 100
+
+
+def test_an_answer_without_usage_keeps_its_estimate(world):
+    limit = RateLimit(tokens_per_minute=6000, burst_s=10)
+    world.ask(world.wrap([Answer(text="ok", usage=Usage())], limit))
+    assert (limit.stats()["extra_tokens"], limit.stats()["refunded_tokens"]) == (0, 0)
+
+
+def test_what_a_middleware_inside_answers_uses_no_tokens(world):
+    def canned(call):
+        yield llmopt.Reply.of_text("canned", source="canned")
+
+    limit = RateLimit(tokens_per_minute=6000, burst_s=10)
+    assert world.ask(world.wrap([], limit, canned)).told == "canned"
+    assert limit.stats()["refunded_tokens"] == 257
+
+
+def test_max_tokens_bounds_the_estimate(world):
+    limit = RateLimit(tokens_per_minute=6000, burst_s=10)
+    world.ask(world.wrap([uses(1, 1)], limit), "x" * 400, max_tokens=20)
+    assert limit.stats()["refunded_tokens"] == 100 + 20 - 2
+
+
+def test_the_results_of_tools_count_in_the_estimate(world):
+    import llm
+
+    limit = RateLimit(tokens_per_minute=6000, burst_s=10)
+    wrapped = world.wrap([uses(1, 1)], limit)
+    world.ask(wrapped, "", tool_results=[llm.ToolResult(name="scan", output="x" * 400, tool_call_id="1")])
+    assert limit.stats()["refunded_tokens"] == 100 + 256 - 2
+
+
+REFUSED = {
+    "longer than it may wait": ((), 0.5, 0.5),
+    "may not wait": ((), 0, 0.0),
+    "longer than the deadline leaves": ((Timeout(0.25),), None, 0.25),
+    "the shorter of the two": ((Timeout(0.75),), 0.5, 0.5),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(world, case):
+    outside, max_wait_s, longest_s = REFUSED[case]
+    wrapped = world.wrap([], *outside, RateLimit(60, burst_s=1, max_wait_s=max_wait_s))
+    assert world.ask(wrapped).told == "Hi"
+    refused = world.ask(wrapped)
+    assert isinstance(refused.error, RateLimited)
+    assert refused.error.retry_after_s == 1
+    assert str(refused.error) == (
+        "the rate limit of scripted would hold this call back for 1.0 s, "
+        f"and it may wait for {longest_s:.1f} s at most"
+    )
+    assert (refused.attempts, world.clock.sleeps) == ([], [])
+    world.clock.advance(1)
+    assert world.ask(wrapped).told == "Hi"
+
+
+class MeanwhileClock(VirtualClock):
+    """While somebody sleeps, something happens."""
+
+    def __init__(self, happens):
+        super().__init__()
+        self.happens = happens
+
+    def sleep(self, seconds):
+        self.happens()
+        super().sleep(seconds)
+
+    async def asleep(self, seconds):
+        self.happens()
+        await super().asleep(seconds)
+
+
+@pytest.mark.parametrize("stack", [(), (Timeout(10),)], ids=["max_wait_s", "deadline"])
+def test_a_wait_that_grows_beyond_what_is_allowed_is_refused_after_all(world, stack):
+    limit = RateLimit(tokens_per_minute=6000, burst_s=3, max_wait_s=None if stack else 10)
+    other = limit._limiter.reserve(0, tokens=257)
+    clock = MeanwhileClock(lambda: limit._limiter.settle(other, clock.monotonic(), actual_tokens=1157))
+    outcome = world.ask(world.wrap([], *stack, limit, clock=clock))
+    # The call before it was taken for 257 tokens, which meant a wait of 2.14 s, and has used 900 more.
+    assert (outcome.told, clock.sleeps) == ("RateLimited", [pytest.approx(2.14)])
+    assert outcome.error.retry_after_s == pytest.approx(9)
+    assert (limit.stats()["waiting"], limit.stats()["cancelled"]) == (0, 1)
+    clock.advance(9)
+    assert world.ask(world.wrap(["ok"], *stack, limit, clock=clock)).told == "ok"
+
+
+def test_a_place_is_given_back_when_its_caller_is_gone(world):
+    limit = RateLimit(60, burst_s=1)
+    model = world.model()
+    assert world.ask(world.wrap(model, limit)).told == "Hi"
+    gone = world.interrupt(model, limit)
+    assert (gone.told, len(model.calls)) == ("KeyboardInterrupt", 1)
+    assert limit.stats()["waiting"] == 0
+    assert limit.stats()["cancelled"] == 1
+    assert starts(world, [world.ask(world.wrap(model, limit))]) == [1]  # and not 2
+
+
+def test_every_attempt_counts_inside_a_retry(world):
+    import tenacity
+
+    stack = (Retry(attempts=3, wait=tenacity.wait_none()), RateLimit(60, burst_s=1))
+    outcome = world.ask(world.wrap([ConnectionError(), ConnectionError(), "ok"], *stack))
+    assert (outcome.told, starts(world, [outcome])) == ("ok", [0, 1, 2])
+
+
+def test_many_callers_at_once_keep_the_limit(world):
+    limit = RateLimit(600, burst_s=0.1)
+    outcomes = world.ask_all([world.wrap([], limit)] * 40)
+    for number, start_s in enumerate(starts(world, outcomes)):
+        assert start_s >= number / 10 - 1e-6
+    assert limit.stats()["started"] == 40
+
+
+def test_threads_on_the_real_clock_keep_the_limit(make_world):
+    from llmopt.chain.clock import SystemClock
+
+    world = make_world("sync")
+    limit = RateLimit(60_000, burst_s=0.001)  # one a millisecond
+    outcomes = world.ask_all([world.wrap([], limit, clock=SystemClock())] * 50)
+    at_s = starts(world, outcomes)
+    assert at_s[-1] - at_s[0] >= 0.049 * 0.99
+    assert limit.stats()["started"] == 50

@@ -1,0 +1,73 @@
+"""Records as calls leave them, without calls."""
+
+from __future__ import annotations
+
+import sqlite3
+from itertools import count as counting
+
+import pytest
+
+from llmopt.types import Attempt, Usage
+from llmopt.usage.record import Labels, Record
+
+NUMBERS = counting()
+NOON_S = 1_795_262_400.0  # 2026-11-21T12:00:00Z
+
+
+class Model:
+    model_id = "m-1"
+    needs_key = "openai"
+
+
+def make_record(**changes) -> Record:
+    """A call of one attempt that went well, 100 ms long, the first event after 40 ms."""
+    ulid = f"01{next(NUMBERS):024d}"
+    usage = Usage(10, 5)
+    attempt = Attempt("m-1", 50.01, first_event_at=50.04, ended_at=50.1, usage=usage)
+    record = Record(
+        id=ulid,
+        turn_id=ulid,
+        model=Model(),
+        options=None,
+        fragments=None,
+        conversation_id=None,
+        stream=True,
+        limit_s=None,
+        labels=Labels(),
+        wall_s=NOON_S,
+        began_s=50.0,
+        ended_s=50.1,
+        fault=None,
+        source="model",
+        resolved_model=None,
+        finish_reason=None,
+        usage=usage,
+        attempts=[attempt],
+        faults=None,
+        notes={},
+    )
+    return record._replace(**changes)
+
+
+@pytest.fixture
+def record():
+    return make_record
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "usage.db")
+
+
+@pytest.fixture
+def count():
+    """Counts the rows of a table of a file."""
+
+    def count(path, table="calls"):
+        connection = sqlite3.connect(path)
+        try:
+            return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        finally:
+            connection.close()
+
+    return count

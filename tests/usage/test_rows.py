@@ -1,0 +1,225 @@
+"""Records become rows."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmopt.types import Attempt
+from llmopt.usage.record import Fault, Labels, finish_reason
+from llmopt.usage.rows import insert, inserts
+from llmopt.usage.values import digest, endpoint_of, options_json, timestamp
+
+FAILED = Fault("error", "x.Error", "server", 500, 1500.0)
+
+
+def columns_of(records, table="calls"):
+    """The values of the only row of a table, by column."""
+    ((names, row),) = (
+        (statement.sql.split(" (")[1].split(")")[0].split(","), row)
+        for statement in inserts(records)
+        if statement.sql.startswith(f"INSERT INTO {table} ")
+        for row in statement.rows
+    )
+    return dict(zip(names, row, strict=True))
+
+
+def test_a_call_that_went_well(record):
+    call = columns_of([record()])
+    assert call.pop("id") == call.pop("llm_turn_id")
+    assert call == {
+        "provider": "openai",
+        "model_requested": "m-1",
+        "stream": 1,
+        "started_at": "2026-11-21T12:00:00.000000Z",
+        "ttft_ms": pytest.approx(40),
+        "duration_ms": pytest.approx(100),
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cache_read_tokens": 0,
+        "cache_write_tokens": 0,
+        "reasoning_tokens": 0,
+        "tokens_source": "provider",
+        "status": "ok",
+        "attempts": 1,
+        "schema_version": 1,
+    }
+
+
+def test_all_that_a_call_may_have(record):
+    call = columns_of(
+        [
+            record(
+                conversation_id="c",
+                limit_s=30.0,
+                labels=Labels("r", "a", "{}"),
+                resolved_model="m-1-2026",
+                finish_reason="stop",
+                options={"temperature": 1},
+                stream=False,
+                notes={"queue_s": 0.5, "cache": "miss", "tier": 2},
+            )
+        ]
+    )
+    expected = {"conversation_id": "c", "deadline_ms": 30_000.0, "role": "r", "agent": "a", "tags_json": "{}"}
+    expected |= {"model_resolved": "m-1-2026", "finish_reason": "stop", "options_json": '{"temperature":1}'}
+    expected |= {"stream": 0, "queue_ms": 500.0, "cache_outcome": "miss", "tier": 2}
+    assert {name: call[name] for name in expected} == expected
+
+
+def test_an_attempt(record):
+    attempt = columns_of([record()], "attempts")
+    del attempt["call_id"]
+    assert attempt == {
+        "n": 1,
+        "provider": "openai",
+        "model": "m-1",
+        "started_at": "2026-11-21T12:00:00.010000Z",
+        "ttft_ms": pytest.approx(30),
+        "duration_ms": pytest.approx(90),
+        "status": "ok",
+        "wait_ms": 0.0,
+        "input_tokens": 10,
+        "output_tokens": 5,
+        "cache_read_tokens": 0,
+        "cache_write_tokens": 0,
+        "reasoning_tokens": 0,
+    }
+
+
+def test_an_attempt_that_never_ended_has_no_duration(record):
+    attempt = columns_of([record(attempts=[Attempt("m-2", 50.0)])], "attempts")
+    assert "duration_ms" not in attempt
+    assert "ttft_ms" not in attempt
+    assert "provider" not in attempt
+
+
+@pytest.mark.parametrize(
+    ("changes", "ttft_ms"),
+    [
+        ({}, 40),
+        ({"attempts": []}, 100),
+        ({"attempts": [Attempt("m-1", 50.0, ended_at=50.1)]}, 100),
+        ({"faults": [FAILED]}, 100),
+        ({"fault": FAILED, "faults": [FAILED]}, 40),
+        ({"fault": FAILED, "attempts": []}, None),
+        ({"fault": FAILED, "attempts": [Attempt("m-1", 50.0)], "faults": [FAILED]}, None),
+    ],
+)
+def test_the_time_to_the_first_event(record, changes, ttft_ms):
+    call = columns_of([record(**changes)])
+    assert call.get("ttft_ms") == (None if ttft_ms is None else pytest.approx(ttft_ms))
+
+
+def test_calls_that_ended_otherwise_go_in_a_statement_of_their_own(record):
+    well, ill = record(), record(fault=FAILED, faults=[FAILED], usage=None)
+    statements = inserts([well, ill, well])
+    assert [(s.sql.split()[2], len(s.rows)) for s in statements] == [
+        ("calls", 2),
+        ("attempts", 2),
+        ("calls", 1),
+        ("attempts", 1),
+    ]
+    assert "error_class" not in statements[0].sql
+    assert "error_class" in statements[2].sql
+    assert 1500.0 in statements[3].rows[0]
+
+
+def test_a_text_is_hashed_as_llm_does():
+    assert digest("aé") == (hashlib.sha256("aé".encode()).hexdigest(), 3)
+    assert digest("\ud800")[1] == 3
+
+
+@given(st.floats(min_value=0, max_value=4e9))
+def test_timestamps(seconds):
+    text = timestamp(seconds)
+    assert abs(datetime.fromisoformat(text).timestamp() - seconds) < 2e-6
+    assert len(text) == len("2026-11-21T12:00:00.000000Z")
+    assert datetime.fromisoformat(text).tzinfo == UTC
+
+
+@given(st.floats(min_value=0, max_value=4e9), st.floats(min_value=0, max_value=4e9))
+def test_timestamps_sort_as_times_do(one, other):
+    assert (timestamp(one) <= timestamp(other)) or one > other
+
+
+CELLS = st.none() | st.integers(0, 9)
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=4)
+    )
+)
+def test_insert_leaves_out_what_is_empty_and_loses_nothing(columns):
+    named = {"id": list(range(len(columns[0]))), **{f"c{i}": values for i, values in enumerate(columns)}}
+    sql, rows = insert("t", named)
+    kept = sql.split("(")[1].split(")")[0].split(",")
+    assert kept == [name for name, values in named.items() if set(values) != {None}]
+    assert [dict(zip(kept, row, strict=True)) for row in rows] == [
+        {name: named[name][i] for name in kept} for i in range(len(columns[0]))
+    ]
+
+
+class Named:
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "module", "expected"),
+    [
+        ({"needs_key": "groq"}, "llm_groq", ("groq", None)),
+        ({"needs_key": None}, "llm_gpt4all", ("gpt4all", None)),
+        (
+            {"api_base": "http://localhost:8000/v1"},
+            "llm.default_plugins.openai_models",
+            ("openai-compatible", "localhost"),
+        ),
+        ({"base_url": "https://k:s@Proxy.example/x?key=1"}, "llm_anthropic", ("anthropic", "proxy.example")),
+        ({"api_base": None, "base_url": 7}, "llm_x", ("x", None)),
+        ({"api_base": "http://[broken"}, "llm_x", ("x", None)),
+    ],
+)
+def test_endpoints(attributes, module, expected):
+    model_class = type("Model", (Named,), {"__module__": module})
+    assert endpoint_of(model_class(**attributes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (None, None),
+        ({}, None),
+        ({"a": None}, None),
+        ({"a": 1, "b": 0.5, "c": True}, '{"a":1,"b":0.5,"c":true}'),
+        ({"a": "text", "b": ["text"], "c": 2**60}, '{"a":null,"b":null,"c":null}'),
+    ],
+)
+def test_options(options, expected):
+    assert options_json(options) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (None, None),
+        ([], None),
+        ({}, None),
+        ({"finish_reason": "stop"}, "stop"),
+        ({"stop_reason": "end_turn"}, "end_turn"),
+        ({"done_reason": "length"}, "length"),
+        ({"choices": [{"finish_reason": "tool_calls"}]}, "tool_calls"),
+        ({"candidates": [{"finishReason": "MAX_TOKENS"}]}, "MAX_TOKENS"),
+        ({"choices": []}, None),
+        ({"status": "incomplete"}, "incomplete"),
+        ({"finish_reason": 7}, None),
+        ({"finish_reason": "x" * 65}, None),
+    ],
+)
+def test_finish_reasons(answer, expected):
+    assert finish_reason(answer) == expected
