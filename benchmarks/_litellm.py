@@ -17,7 +17,7 @@ os.environ |= {
     "OPENAI_API_KEY": "sk-none",
 }
 
-import litellm  # noqa: E402
+import litellm
 
 SYSTEM = "You are a careful planner for a squad of agents. " * 20
 USER = "Agent 7 at (12, 9) sees two hostiles; ammo 5; morale 0.8. Return a JSON plan. " * 12
@@ -53,7 +53,7 @@ def main() -> None:
                 try:
                     litellm.cache = litellm.Cache(**settings)
                     found[f"{kind} hit"] = median_us(lambda: ask(caching=True))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - the failure is the figure
                     found[f"{kind} hit"] = f"fails: {type(error).__name__}: {error}"[:200]
     print(json.dumps(found))
 

@@ -12,8 +12,9 @@ from _peers import litellm_figures
 folder = tempfile.TemporaryDirectory()
 os.environ |= {"LLM_USER_PATH": folder.name, "DSPY_CACHEDIR": f"{folder.name}/dspy"}
 
-import llmopt  # noqa: E402
 from overhead import InProcess  # noqa: E402
+
+import llmopt  # noqa: E402
 
 
 def our_cases() -> dict[str, Any]:

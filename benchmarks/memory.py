@@ -12,8 +12,9 @@ from _measure import ANSWER, save
 folder = tempfile.TemporaryDirectory()
 os.environ["LLM_USER_PATH"] = folder.name
 
-import llmopt  # noqa: E402
 from overhead import InProcess  # noqa: E402
+
+import llmopt  # noqa: E402
 
 WARM_UP = 50_000
 CALLS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000

@@ -15,6 +15,7 @@ folder = tempfile.TemporaryDirectory()
 os.environ["LLM_USER_PATH"] = folder.name
 
 import llm  # noqa: E402
+
 import llmopt  # noqa: E402
 
 

@@ -61,7 +61,32 @@ _NAMES = {
 }
 _ROOMS = ("errors", "testing", "tokens", "types", "usage")
 
-__all__ = sorted([*_NAMES, *_ROOMS])  # noqa: PLE0605 - the table above is the list
+__all__ = [
+    "Budget",
+    "Cache",
+    "Call",
+    "CircuitBreaker",
+    "Fallback",
+    "RateLimit",
+    "Reply",
+    "Retry",
+    "Run",
+    "SQLiteStore",
+    "Sleep",
+    "Timeout",
+    "UsageLog",
+    "Wait",
+    "cache_control",
+    "default_stack",
+    "errors",
+    "testing",
+    "tokens",
+    "types",
+    "unwrap",
+    "usage",
+    "with_messages",
+    "wrap",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,11 +34,32 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, runtime_checkable
 
 from .stages import Event, Hold, Stage, Tap, text_of
+from .trace import Attempt, Trace, Usage
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from llm.models import AsyncConversation, AsyncResponse, Conversation, Prompt, Response, ToolCall
+
+__all__ = [
+    "Attempt",
+    "Call",
+    "Clock",
+    "Event",
+    "Flow",
+    "Limits",
+    "LiveEvents",
+    "Middleware",
+    "Reply",
+    "Run",
+    "Sleep",
+    "Step",
+    "Store",
+    "Trace",
+    "Usage",
+    "Wait",
+    "text_of",
+]
 
 LiveEvents: TypeAlias = "Iterable[Event] | AsyncIterable[Event]"
 """Events that are still arriving; it must be iterable in the world that it is used in."""
@@ -62,21 +83,6 @@ class Clock(Protocol):
     async def asleep(self, seconds: float, /) -> None:
         """Suspend this task for `seconds`."""
         ...
-
-
-@dataclass(slots=True)
-class Usage:
-    """Tokens of one reply as the provider states them, in llm's own shape.
-
-    Attributes:
-        input_tokens: input tokens; whether cached ones are included is the provider's choice.
-        output_tokens: output tokens, reasoning included.
-        details: the provider's own breakdown, or None.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    details: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -123,68 +129,6 @@ class Reply:
         if not isinstance(self.events, (list, tuple)):
             return ""
         return "".join(text_of(event) for event in self.events)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One run of a model on behalf of a call; all times are the chain clock's monotonic seconds.
-
-    Attributes:
-        model_id: the model that was asked.
-        started_at: when it was asked.
-        waited_s: seconds that flows slept since the call or the last attempt.
-        first_event_at: when its first event came, or None.
-        ended_at: when it ended, or None while it runs.
-        error: what went wrong; an `Abandoned` when the consumer left.
-        usage: its tokens.
-    """
-
-    model_id: str
-    started_at: float
-    waited_s: float = 0.0
-    first_event_at: float | None = None
-    ended_at: float | None = None
-    error: BaseException | None = None
-    usage: Usage | None = None
-
-
-class Trace:
-    """What has happened to one logical call so far; shared by all its changed copies.
-
-    A wrapped model's response carries it as `response.llmopt`, once the response is complete.
-
-    Attributes:
-        started: whether an event has reached the consumer.
-        waited_s: seconds slept since the last attempt.
-        source: what answered in the end: "model", "cache", "fallback", ...; None until then.
-        attempts: every run of a model in order, or None where no middleware wants to know (`record`).
-        run: the attempt under way, if attempts are recorded.
-        run_response: the llm response that the last run has written to.
-    """
-
-    __slots__ = ("_notes", "attempts", "run", "run_response", "source", "started", "waited_s")
-
-    def __init__(self) -> None:
-        self.started = False
-        self.waited_s = 0.0
-        self.source: str | None = None
-        self.attempts: list[Attempt] | None = None
-        self.run: Attempt | None = None
-        self.run_response: Any = None
-        self._notes: dict[str, Any] | None = None
-
-    def record(self) -> list[Attempt]:
-        """Have the times and the usage of every attempt recorded from now on, and return the list."""
-        if self.attempts is None:
-            self.attempts = []
-        return self.attempts
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        """What middlewares have to say to each other and to the log, by name ("cache", "tier", ...)."""
-        if self._notes is None:
-            self._notes = {}
-        return self._notes
 
 
 @dataclass(frozen=True, slots=True)

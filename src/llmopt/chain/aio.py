@@ -26,10 +26,7 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
         events: AsyncIterator[Event] | None = None
         try:
             if isinstance(action, (Call, Emit)):
-                live = delegate.start(action) if isinstance(action, Call) else action.events
-                events = aiter(both_worlds(live))
-                if machine.call.limits is not None or action.path:
-                    events = guarded(events, machine.call, action.path)
+                events = stream(machine, delegate, action)
                 async for event in events:
                     trace.started = True
                     if trace.attempts is not None:
@@ -55,11 +52,13 @@ async def drive(machine: Machine, delegate: Delegate) -> AsyncGenerator[Event, N
         finish(call, machine.reply)
 
 
-def guarded(events: AsyncIterator[Event], call: Call, path: tuple[Stage, ...]) -> AsyncIterator[Event]:
-    """Return the events as they leave `path`, with the limits of the call enforced."""
+def stream(machine: Machine, delegate: Delegate, action: Call | Emit) -> AsyncIterator[Event]:
+    """Return the events of a model run or of a replay as they leave the call's path, its limits enforced."""
+    call, live = machine.call, delegate.start(action) if isinstance(action, Call) else action.events
+    events = aiter(both_worlds(live))
     if call.limits is not None:
         events = apaced(events, call.limits, call.clock)
-    return risen(events, call, path) if path else events
+    return risen(events, call, action.path) if action.path else events
 
 
 async def risen(
