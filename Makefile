@@ -3,13 +3,16 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    ?= .venv
 WORKERS ?= 2
-BENCH   ?= $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+BENCH   ?= $(filter-out benchmarks/_% benchmarks/tokens_%,$(wildcard benchmarks/*.py))
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 # Stamps: the runtime alone, the same environment with the developer's tools, and llmopt itself in it.
 RUN     := $(VENV)/.run
 DEV     := $(VENV)/.dev
 SELF    := $(VENV)/.self
+# Two more environments for benchmarks: the peers beside llmopt, and litellm, which cannot be beside llm.
+PEERS   := $(VENV)-bench/.peers
+LITELLM := $(VENV)-litellm/.peers
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fix bench docs constraints clean
@@ -36,8 +39,9 @@ fix: $(DEV)  ## format, and repair what the linter can repair
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(DEV) $(SELF)  ## measure anew what the documentation quotes; BENCH=benchmarks/x.py for one figure
-	@for script in $(BENCH); do echo "# $$script"; $(BIN)/python $$script $(ARGS) || exit 1; done
+bench: $(PEERS) $(LITELLM)  ## measure anew what the documentation quotes; BENCH=benchmarks/x.py for one figure
+	@for script in $(BENCH); do echo "# $$script"; $(VENV)-bench/bin/python $$script $(ARGS) || exit 1; done
+	$(VENV)-bench/bin/python benchmarks/_table.py
 
 docs: $(DEV) $(SELF)  ## build the documentation into site/
 	$(BIN)/zensical build --strict --clean
@@ -47,7 +51,7 @@ constraints: $(VENV)-uv/bin/uv  ## resolve the pins anew, without releases young
 	$(call resolve,dev,--group dev --constraints constraints/run.txt)
 
 clean:  ## remove all that these targets have made
-	rm -rf $(VENV) $(VENV)-uv build dist site .cache .coverage
+	rm -rf $(VENV) $(VENV)-uv $(VENV)-bench $(VENV)-litellm build dist site .cache .coverage
 
 $(RUN): constraints/run.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmopt needs Python 3.11 or newer: make PYTHON=...")'
@@ -61,6 +65,18 @@ $(DEV): constraints/dev.txt $(RUN)
 
 $(SELF): pyproject.toml $(RUN)
 	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(PEERS): constraints/run.txt benchmarks/peers.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check hatchling editables \
+	    -r benchmarks/peers.txt $$(sed -n 's/^\(llm\|openai\|orjson\|tiktoken\|sqlite-utils\)\(==[^ ;]*\).*/\1\2/p' constraints/run.txt)
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .
+	@touch $@
+
+$(LITELLM): benchmarks/litellm.txt
+	$(PYTHON) -m venv --clear $(VENV)-litellm
+	$(VENV)-litellm/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/litellm.txt
 	@touch $@
 
 $(VENV)-uv/bin/uv:

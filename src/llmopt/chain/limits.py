@@ -46,6 +46,9 @@ class Pace:
         if error is not None and left == 0.0:
             raise error
         self._seen = True
+
+    def resumed(self) -> None:
+        """Note that the consumer wants the next event: the time that it took is not the model's."""
         self._last = self._clock.monotonic()
 
 
@@ -83,6 +86,7 @@ def paced(live: Iterable[Event], limits: Limits, clock: Clock) -> Generator[Even
                 raise item.error
             pace.came()
             yield item
+            pace.resumed()
     finally:
         gone.set()
 
@@ -130,6 +134,7 @@ async def apaced(live: AsyncIterable[Event], limits: Limits, clock: Clock) -> As
                 return
             pace.came()
             yield event
+            pace.resumed()
     finally:
         stop = getattr(stream, "aclose", None)
         if stop is not None:
