@@ -72,6 +72,7 @@ class World:
         *,
         take: int | None = None,
         limits: Any = None,
+        each: Callable[[], None] = lambda: None,
     ) -> tuple[list[Any], str, Response]:
         """Return the events that the consumer got, the outcome, and the consumer's response.
 
@@ -80,7 +81,9 @@ class World:
             runs: one generator function per run of the model; each gets the response to write to.
             take: the consumer leaves after so many events.
             limits: the call's limits.
+            each: what the consumer does with each event.
         """
+        self.each = each
         response = Response("prompt", Model(), stream=True)
         self.trace = Trace()
         call = Call(response.model, "prompt", True, response, None, None, self.clock, self.trace, limits)
@@ -114,6 +117,7 @@ class World:
         try:
             for event in events:
                 got.append(event)
+                self.each()
                 if take is not None and len(got) >= take:
                     events.close()
                     return "left"
@@ -125,6 +129,7 @@ class World:
         try:
             async for event in events:
                 got.append(event)
+                self.each()
                 if take is not None and len(got) >= take:
                     await events.aclose()
                     return "left"

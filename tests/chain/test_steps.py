@@ -309,22 +309,12 @@ def test_cancellation_at_every_kind_of_await_releases(make_world: Any, backend: 
 
 
 def test_a_slow_consumer_is_not_taken_for_a_slow_model(world: Any) -> None:
-    def slow_to_take(call: Call) -> Any:
+    def plain(call: Call) -> Any:
         yield call
 
-    class Dawdling:
-        """Passes an hour of the chain's time whenever the consumer has got an event."""
+    def dawdle() -> None:
+        world.clock.now += 3600.0
 
-        def __init__(self, events: list[Any]) -> None:
-            self.events = events
-
-        def __call__(self, _response: Any) -> Any:
-            yield from self.events
-
-    got: list[Any] = []
-    limits = Limits(between_tokens_s=1.0)
-    original = world.clock.monotonic
-    world.clock.monotonic = lambda: original() + 3600.0 * len(got)
-    consumed = world.run([slow_to_take], [Dawdling(["a", "b", "c"])], limits=limits)
-    got = consumed[0]
-    assert consumed[:2] == (["a", "b", "c"], "ok")
+    limits = Limits(first_token_s=1.0, between_tokens_s=1.0)
+    got, outcome, _ = world.run([plain], [model("a", "b", "c")], limits=limits, each=dawdle)
+    assert (got, outcome) == (["a", "b", "c"], "ok")

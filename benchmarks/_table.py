@@ -1,0 +1,136 @@
+"""Writes the measured table into README.md and docs/benchmarks.md, from results/*.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+
+
+def result(figure: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((HERE / "results" / f"{figure}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return (figure, llmopt, beside it) for each line of the table."""
+    overhead, cache = result("overhead"), result("cache")
+    transport, imports, memory = result("transport"), result("imports"), result("memory")
+    calls, hits = overhead["per_call"], cache["hits"]
+    bare = calls["llm"]["median_us"]
+    event = overhead["per_event_us"]
+    mock = overhead["litellm"].get("mock call")
+    wrappers = calls.get("langchain-core with_retry + with_fallbacks", {}).get("added_b", "?")
+    added = {name: f"{figures['added_b']:.2f} b" for name, figures in calls.items()}
+    call, stream = transport["call"], transport["streamed_call"]
+    burst = transport["50_concurrent_async_calls"]
+    ratios = imports["ratio_to_llm"]
+    return [
+        ("a call: `wrap` alone adds", added["wrap alone"], ""),
+        ("a call: six middlewares that pass it by add", added["six pass-through flows"], ""),
+        (
+            "a call: the default stack adds, on a cache miss, log included",
+            added["default stack, cache miss, log included"],
+            f"langchain-core retry + fallbacks {wrappers} b; a litellm mock call costs {_b(mock, bare)}",
+        ),
+        (
+            "an event of a stream, six middlewares",
+            f"{event['six pass-through flows'] - event['llm']:+.3f} us",
+            f"one `yield from` {event['llm, one `yield from` more'] - event['llm']:+.3f} us",
+        ),
+        (
+            "a cache hit in memory, the whole call",
+            f"{hits['memory hit']['b']:.2f} b",
+            _beside(hits, cache["litellm"], "DSPy hit", "langchain-core memory hit", "memory hit", bare),
+        ),
+        (
+            "a cache hit in SQLite",
+            f"{hits['SQLite hit']['b']:.2f} b",
+            _beside(hits, cache["litellm"], None, "langchain SQLite hit", "disk hit", bare),
+        ),
+        (
+            "llm's OpenAI call on loopback, CPU",
+            f"{call['wrapped']['cpu_ms']:.2f} ms",
+            f"llm {call['llm']['cpu_ms']:.1f} ms: {call['ratio']}x",
+        ),
+        (
+            "the same, streamed",
+            f"{stream['wrapped']['cpu_ms']:.2f} ms",
+            f"llm {stream['llm']['cpu_ms']:.1f} ms: {stream['ratio']}x",
+        ),
+        (
+            "connections for 100 such calls",
+            f"{call['wrapped']['connections_per_call'] * 100:.0f}",
+            f"llm {call['llm']['connections_per_call'] * 100:.0f}",
+        ),
+        (
+            "50 async calls at once",
+            f"{burst['wrapped']['calls_per_s']:.0f} calls/s",
+            f"llm {burst['llm']['calls_per_s']:.0f} calls/s: {burst['ratio_calls_per_s']}x",
+        ),
+        (
+            "`import llmopt`",
+            f"{ratios['llmopt']:.3f} of `import llm`",
+            "; ".join(
+                f"{name.split('.')[0]} {ratios[name]:.1f}"
+                for name in sorted(ratios)
+                if name not in ("llmopt", "llm")
+            ),
+        ),
+        (
+            f"memory left by {memory['calls']:,} calls through the default stack",
+            f"{memory['growth_mib']:+.2f} MiB",
+            "",
+        ),
+    ]
+
+
+def _b(us: Any, bare: float) -> str:
+    return f"{us / bare:.0f} b" if isinstance(us, (int, float)) else "?"
+
+
+def _beside(hits: Any, litellm: Any, dspy: str | None, langchain: str, other: str, bare: float) -> str:
+    parts = [f"DSPy {hits[dspy]['b']:.1f} b"] if dspy and dspy in hits else []
+    parts += [f"langchain {hits[langchain]['b']:.0f} b"] if langchain in hits else []
+    return ", ".join([*parts, f"litellm {_b(litellm.get(other), bare)}"])
+
+
+def table() -> str:
+    lines = ["| | llmopt | beside it |", "|---|--:|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows()]
+    overhead = result("overhead")
+    versions = {
+        **overhead["versions"],
+        **result("cache")["versions"],
+        **overhead["litellm"].get("versions", {}),
+    }
+    listed = ", ".join(f"{name} {found}" for name, found in versions.items())
+    bare = overhead["per_call"]["llm"]["median_us"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"`b` is the CPU time of a bare `llm` call to an in-process model in the same run ({bare:.0f} us here).",
+            f"Medians of interleaved rounds, CPU time, on a shared machine ({overhead['machine']});",
+            "ratios travel, absolute times do not. litellm cannot be installed beside llm and ran in a process of",
+            f"its own. {listed}; Python {overhead['python']}, {overhead['taken']}. `make bench` measures anew.",
+        ]
+    )
+
+
+def main() -> None:
+    text = table()
+    for path in (ROOT / "README.md", ROOT / "docs" / "benchmarks.md"):
+        page = path.read_text(encoding="utf-8")
+        before, rest = page.split(BEGIN)
+        after = rest.split(END)[1]
+        path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
