@@ -8,6 +8,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+OURS = {"llm", "llmopt"}
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
@@ -45,12 +46,12 @@ def rows() -> list[tuple[str, str, str]]:
         (
             "a cache hit in memory, the whole call",
             f"{hits['memory hit']['b']:.2f} b",
-            _beside(hits, cache["litellm"], "DSPy hit", "langchain-core memory hit", "memory hit", bare),
+            f"{_hit('DSPy hit')}{_hit('langchain-core memory hit')}{_litellm('memory hit')}",
         ),
         (
             "a cache hit in SQLite",
             f"{hits['SQLite hit']['b']:.2f} b",
-            _beside(hits, cache["litellm"], None, "langchain SQLite hit", "disk hit", bare),
+            f"{_hit('langchain SQLite hit')}{_litellm('disk hit')}",
         ),
         (
             "llm's OpenAI call on loopback, CPU",
@@ -93,10 +94,14 @@ def _b(us: Any, bare: float) -> str:
     return f"{us / bare:.0f} b" if isinstance(us, (int, float)) else "?"
 
 
-def _beside(hits: Any, litellm: Any, dspy: str | None, langchain: str, other: str, bare: float) -> str:
-    parts = [f"DSPy {hits[dspy]['b']:.1f} b"] if dspy and dspy in hits else []
-    parts += [f"langchain {hits[langchain]['b']:.0f} b"] if langchain in hits else []
-    return ", ".join([*parts, f"litellm {_b(litellm.get(other), bare)}"])
+def _hit(name: str) -> str:
+    found = result("cache")["hits"].get(name)
+    return f"{name.removesuffix(' hit')} {found['b']:.1f} b, " if found else ""
+
+
+def _litellm(name: str) -> str:
+    cache = result("cache")
+    return f"litellm {_b(cache['litellm'].get(name), cache['hits']['llm, no cache']['median_us'])}"
 
 
 def table() -> str:
@@ -114,10 +119,12 @@ def table() -> str:
         [
             *lines,
             "",
-            f"`b` is the CPU time of a bare `llm` call to an in-process model in the same run ({bare:.0f} us here).",
-            f"Medians of interleaved rounds, CPU time, on a shared machine ({overhead['machine']});",
-            "ratios travel, absolute times do not. litellm cannot be installed beside llm and ran in a process of",
-            f"its own. {listed}; Python {overhead['python']}, {overhead['taken']}. `make bench` measures anew.",
+            "`b` is the CPU time of a bare `llm` call to an in-process model in the same run",
+            f"({bare:.0f} us here). Cache hits are given as whole calls, all else as what is added.",
+            f"Medians of interleaved rounds on a shared machine ({overhead['machine']}): ratios travel,",
+            "absolute times do not. litellm cannot live beside llm and ran in a process of its own.",
+            f"{listed}; Python {overhead['python']}, {overhead['taken']}.",
+            "`make bench` measures anew.",
         ]
     )
 

@@ -25,7 +25,13 @@ def text_of(event: Event) -> str:
 
 
 class Stage(Protocol):
-    """What an event passes on its way up from the model to the consumer."""
+    """What an event passes on its way up from the model to the consumer.
+
+    Attributes:
+        has_last_word: whether there may be events left to send when the stream has ended.
+    """
+
+    has_last_word: bool
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Take events from below and return those that go on."""
@@ -43,7 +49,7 @@ class Stage(Protocol):
 class Tap:
     """A stage that shows each event to a function; see `Call.tap`."""
 
-    __slots__ = ("_flush", "_see")
+    __slots__ = ("_flush", "_see", "has_last_word")
 
     def __init__(
         self,
@@ -52,9 +58,13 @@ class Tap:
     ) -> None:
         self._see = see
         self._flush = flush
+        self.has_last_word = flush is not None
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Show every event, and return what the function makes of them."""
+        if len(events) == 1:
+            instead = self._see(events[0])
+            return events if instead is None else list(instead)
         passed: list[Event] = []
         for event in events:
             instead = self._see(event)
@@ -76,10 +86,11 @@ class Tap:
 class Hold:
     """A stage that keeps what comes; see `Call.buffered`."""
 
-    __slots__ = ("events",)
+    __slots__ = ("events", "has_last_word")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.has_last_word = True
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Keep the events; none goes on."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llm.models import ToolCall
 from llm.parts import StreamEvent
 
-from llmopt.cache.codec import JSON, TEXT, Entry, Unfaithful, Unreadable, decode, encode
+from llmopt.cache.codec import JSON, TEXT, Snapshot, Unfaithful, Unreadable, decode, encode, snapshot
 from llmopt.types import Reply, Usage
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(["\x1f", "", "null"])
@@ -91,10 +91,60 @@ def test_plain_entries_are_text():
         assert encode(reply, events)[:1] == JSON
 
 
-def test_an_entry_in_memory_counts_with_all_that_it_holds():
-    entry = encode(Reply(), ["a" * 1000])
-    assert isinstance(entry, Entry)
-    assert sys.getsizeof(entry) >= sys.getsizeof(bytes(entry)) + 1000
+PLAIN_EVENTS = st.lists(
+    TEXTS | st.builds(StreamEvent, st.sampled_from(["text", "reasoning"]), TEXTS), max_size=4
+)
+
+
+@given(PLAIN, PLAIN_EVENTS)
+def test_a_snapshot_is_the_reply_as_it_was(reply, events):
+    kept = snapshot(reply, events)
+    if reply.resolved_model == "":
+        assert kept is None
+        return
+    assert isinstance(kept, Snapshot)
+    one, other = decode(kept), decode(kept)
+    assert list(one.events) == list(other.events) == events
+    assert [type(event) for event in one.events] == [type(event) for event in events]
+    reply.events, reply.source, reply.tool_calls = one.events, "cache", one.tool_calls
+    assert one == reply
+
+
+def test_every_replay_of_a_snapshot_is_made_of_new_events():
+    kept = snapshot(Reply(), [StreamEvent("text", "a"), "b"])
+    decode(kept).events[0].part_index = 7
+    assert decode(kept).events[0].part_index is None
+
+
+def test_a_snapshot_counts_with_all_that_it_holds():
+    for event in ("a" * 1000, StreamEvent("text", "a" * 1000)):
+        assert sys.getsizeof(snapshot(Reply(), [event])) > 1000 + 100
+
+
+def test_there_is_no_snapshot_of_other_replies():
+    for reply in (
+        Reply(usage=Usage(3, 1, {})),
+        Reply(usage=Usage(1.5)),
+        Reply(response_json={}),
+        Reply(prompt_json=[]),
+        Reply(resolved_model=""),
+        Reply(resolved_model="\ud800"),
+        Reply(resolved_model=3),
+        Reply(tool_calls=[ToolCall("look", {})]),
+        Reply(attributes={"a": 1}),
+    ):
+        assert snapshot(reply, ["a"]) is None
+    for event in (
+        "\ud800",
+        OddText("a"),
+        OddEvent("text", "a"),
+        StreamEvent("text", OddText("a")),
+        StreamEvent(OddText("text"), "a"),
+        StreamEvent("text", "a", provider_metadata={}),
+        StreamEvent("text", "a", part_index=0),
+        with_attribute(extra=1),
+    ):
+        assert snapshot(Reply(), ["a", event]) is None
 
 
 @dataclass

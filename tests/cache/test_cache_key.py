@@ -320,11 +320,13 @@ def test_only_files_are_read(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
     file = llm.Attachment(type="image/png", path=str(path))
-    assert reads_files(call_of("Hi", attachments=[file]))
-    assert not reads_files(call_of("Hi", attachments=[llm.Attachment(type="image/png", content=PNG)]))
-    assert not reads_files(call_of("Hi"))
+    assert reads_files(call_of("Hi", attachments=[file]).prompt.messages)
+    assert not reads_files(
+        call_of("Hi", attachments=[llm.Attachment(type="image/png", content=PNG)]).prompt.messages
+    )
+    assert not reads_files(call_of("Hi").prompt.messages)
     result = Message("tool", [ToolResultPart("look", "there", "t1", attachments=[file])])
-    assert reads_files(call_of(messages=[result]))
+    assert reads_files([result])
     assert key_of(messages=[result]) != key_of(
         messages=[Message("tool", [ToolResultPart("look", "there", "t1")])]
     )
@@ -420,10 +422,10 @@ def test_a_class_that_says_where_is_asked_every_time():
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(key_module, "_MEMO_ENTRIES", 3)
+    monkeypatch.setattr(key_module, "_MEMO_TEXTS", 3)
     keys = Keys()
     told = [keys.plain(call_of(str(number))) for number in range(9)]
-    assert len(keys._known) <= 3 + 2
+    assert sum(len(head.keys) for head in keys._heads.values()) <= 3 + 1
     assert told == [key_of(str(number)) for number in range(9)]
 
 
@@ -432,7 +434,8 @@ def test_memory_of_long_prompts_is_bounded(monkeypatch):
     keys = Keys()
     for number in range(9):
         keys.plain(call_of(f"123456{number}"))
-    assert sum(len(mark[0][1]) for mark in keys._known if isinstance(mark[0], tuple)) <= 10 + 7
+    known = [text for head in keys._heads.values() for _, text in head.keys]
+    assert sum(map(len, known)) <= 10 + 7
 
 
 def test_other_objects_have_no_key():

@@ -20,7 +20,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from llmopt.cache import _sqlite_file as sqlite_file_module
 from llmopt.cache import sqlite as sqlite_module
+from llmopt.cache._sqlite_file import SQLiteFile
 from llmopt.cache.sqlite import SQLiteStore
 from llmopt.errors import ConfigurationError, StoreError
 
@@ -408,3 +410,14 @@ def test_a_copy_opens_the_same_file(store, twin):
 def test_arguments_are_checked(given, message):
     with pytest.raises(ConfigurationError, match=message):
         SQLiteStore(**given)
+
+
+def test_a_file_is_collected_after_the_module_os_is_gone(tmp_path, monkeypatch):
+    file = SQLiteFile(str(tmp_path / "a.db"), "", 1.0)
+    with file:
+        pass
+    monkeypatch.setattr(sqlite_file_module, "os", None)  # as at the interpreter's end
+    file.__del__()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        file.connection.execute("SELECT 1")
+    file.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ class World:
         response = Response("prompt", Model(), stream=True)
         self.trace = Trace()
         call = Call(response.model, "prompt", True, response, None, None, self.clock, self.trace, limits)
-        script = iter(runs)
+        script = itertools.cycle(runs)
 
         def bottom(_model: Any, call: Call, inner: Any) -> Any:
             made = next(script)(inner)

@@ -119,3 +119,17 @@ def test_a_follower_whose_loop_has_ended_does_not_disturb_the_publisher() -> Non
     channel.publish("a")
     channel.end()
     assert list(channel) == ["a"]
+
+
+def test_two_that_wake_at_once_wake_everybody_once() -> None:
+    channel, woken = Channel(), []
+
+    def other() -> None:  # while the first waker runs, another thread takes out the rest
+        woken.append("a")
+        channel.end()
+
+    assert channel._pending(0, other)
+    assert channel._pending(0, lambda: woken.append("b"))
+    channel.publish("x")
+    assert woken == ["a", "b"]
+    assert not channel._wakers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ class Reference:
     """The flow protocol by plain recursion: one nested generator per flow."""
 
     def __init__(self, middlewares: list[Any], runs: list[Any]) -> None:
-        self.middlewares, self.runs, self.started = middlewares, iter(runs), False
+        self.middlewares, self.runs, self.started = middlewares, itertools.cycle(runs), False
 
     def emit(self, events: Any) -> Any:
         for event in events:

@@ -16,7 +16,7 @@ from llmopt.cache.memory import MemoryStore
 from llmopt.cache.sqlite import SQLiteStore
 from llmopt.errors import ConfigurationError, StoreError
 from llmopt.middleware.cache import Cache, cache_control, deterministic
-from llmopt.testing import Answer, FaultPlan, FaultyStore
+from llmopt.testing import Answer, FaultPlan, FaultyStore, ScriptedModel
 from llmopt.types import Reply, Usage
 
 
@@ -623,3 +623,20 @@ def test_arguments_are_checked(given, message):
 def test_arguments_of_the_control_are_checked(given):
     with pytest.raises(ConfigurationError, match="cache_control"), cache_control(**given):
         pass
+
+
+def test_a_store_that_answers_at_once_and_fails_does_not_fail_the_call():
+    class Broken(MemoryStore):
+        def get(self, key):
+            raise OSError("gone")
+
+    model = llmopt.wrap(ScriptedModel(["HOLD"]), cache := llmopt.Cache(store=Broken()))
+    assert model.prompt("Hi").text() == "HOLD"
+    assert cache.stats()["errors"] == 2  # before and after it leads
+
+
+def test_a_store_of_the_user_is_given_bytes():
+    model = llmopt.wrap(ScriptedModel(["HOLD"]), llmopt.Cache(store=(store := MemoryStore())))
+    assert [model.prompt("Hi").text() for _ in range(2)] == ["HOLD", "HOLD"]
+    (key,) = store
+    assert type(store.get(key)[0]) is bytes

@@ -62,9 +62,10 @@ class SQLiteFile:
         if isinstance(error, sqlite3.Error):
             raise self._failed(error) from error
 
-    def __del__(self) -> None:
+    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:
         # Nobody has to close a cache; but Python warns of a connection that is left to itself.
-        if self._opened and self.pid == os.getpid():
+        # At the interpreter's end the module `os` is gone before the last file is.
+        if self._opened and self.pid == getpid():
             self.connection.close()
 
     def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:

@@ -8,11 +8,12 @@ another first byte, or a damaged one, is no entry. Nothing in one can make Pytho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..chain.compat import copy_event
 from ..stages import Event
 from ..types import Reply, Usage
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 JSON = b"\x01"
 TEXT = b"\x02"
 _SEPARATOR = "\x1f"
-_COUNTS = (int, type(None))
+_COUNTS = frozenset((int, type(None)))
 
 
 class Unreadable(ValueError):
@@ -33,17 +34,38 @@ class Unfaithful(TypeError):
     """A reply would not come back as it was: something in it is no JSON value."""
 
 
-class Entry(bytes):
-    """A plain entry that is still in memory, and need not be read to be known.
+class Snapshot:
+    """A plain reply as a store in memory may keep it: nothing is encoded, nor read back.
 
     Attributes:
-        plain: the texts, input tokens, output tokens and resolved model.
+        events: texts, and stream events that say nothing but a text; nobody may change them.
+        usage: input tokens and output tokens.
+        resolved_model: the model that answered.
     """
 
-    plain: tuple[tuple[str, ...], int | None, int | None, str | None]
+    __slots__ = ("events", "resolved_model", "texts", "usage")
+
+    def __init__(self, reply: Reply, events: Sequence[Event], *, texts: bool) -> None:
+        self.events = tuple(events)
+        self.texts = texts
+        self.usage = (reply.usage.input_tokens, reply.usage.output_tokens)
+        self.resolved_model = reply.resolved_model
+
+    def replay(self) -> Reply:
+        """Return the reply, made of new objects."""
+        events = self.events if self.texts else [copy_event(event) for event in self.events]
+        return Reply(events, Usage(*self.usage), None, self.resolved_model, (), None, None, "cache")
 
     def __sizeof__(self) -> int:
-        return super().__sizeof__() + getsizeof(self.plain) + sum(map(getsizeof, self.plain[0]))
+        held = sum(map(getsizeof, self.events))
+        if not self.texts:
+            states = [vars(event) for event in self.events if not isinstance(event, str)]
+            held += sum(getsizeof(state) + getsizeof(state["chunk"]) for state in states)
+        return object.__sizeof__(self) + getsizeof(self.events) + getsizeof(self.usage) + held
+
+
+Entry: TypeAlias = "bytes | Snapshot"
+"""What is kept for a reply."""
 
 
 def encode(reply: Reply, events: Sequence[Event]) -> bytes:
@@ -85,7 +107,7 @@ def encode(reply: Reply, events: Sequence[Event]) -> bytes:
     return JSON + text
 
 
-def decode(value: bytes) -> Reply:
+def decode(value: Entry) -> Reply:
     """Return the reply of an entry, made of new objects throughout.
 
     Raises:
@@ -95,9 +117,8 @@ def decode(value: bytes) -> Reply:
         >>> decode(encode(Reply(usage=Usage(3, 1)), ["HO", "LD"])).text
         'HOLD'
     """
-    if type(value) is Entry:
-        texts, tokens_in, tokens_out, resolved = value.plain
-        return Reply(texts, Usage(tokens_in, tokens_out), None, resolved, (), None, None, "cache")
+    if isinstance(value, Snapshot):
+        return value.replay()
     version = value[:1]
     try:
         if version == TEXT:
@@ -109,24 +130,61 @@ def decode(value: bytes) -> Reply:
     raise Unreadable(f"an entry of version {version!r}, not {JSON!r} or {TEXT!r}")
 
 
-def _plain(reply: Reply, events: Sequence[Event]) -> Entry | None:
-    """Return the entry of a reply that holds nothing but text and token counts, or None for any other."""
+def snapshot(reply: Reply, events: Sequence[Event]) -> Snapshot | None:
+    """Return a snapshot of a reply that holds nothing but text and token counts, or None for any other.
+
+    The events are kept as they are, and must not be changed any more.
+    """
+    if not _is_plain(reply):
+        return None
+    kinds = set(map(type, events))
+    texts = kinds <= {str}
+    said: Any = events if texts else _texts(events)
+    if said is None or not _is_unicode("".join(said)):
+        return None
+    return Snapshot(reply, events, texts=texts)
+
+
+def _is_plain(reply: Reply) -> bool:
+    """Tell whether a reply holds nothing but its events, two token counts and the name of a model."""
     usage, resolved = reply.usage, reply.resolved_model
-    if reply.tool_calls or reply.attributes or resolved == "":
-        return None
     if not (usage.details is reply.response_json is reply.prompt_json is None):
+        return False
+    if not (type(usage.input_tokens) in _COUNTS and type(usage.output_tokens) in _COUNTS):
+        return False
+    named = resolved is None or (type(resolved) is str and resolved != "" and _is_unicode(resolved))
+    return named and not reply.tool_calls and not reply.attributes
+
+
+def _texts(events: Sequence[Any]) -> list[str] | None:
+    """Return the texts of texts and of stream events that say nothing else; None if there is another."""
+    from llm.parts import StreamEvent
+
+    defaults, said = _defaults(StreamEvent), list[str]()
+    for event in events:
+        if type(event) is StreamEvent:
+            state = event.__dict__
+            text = state["chunk"]
+            if {**state, "chunk": MISSING, "type": MISSING} != defaults or type(state["type"]) is not str:
+                return None
+            event = text  # noqa: PLW2901
+        if type(event) is not str:
+            return None
+        said.append(event)
+    return said
+
+
+def _plain(reply: Reply, events: Sequence[Any]) -> bytes | None:
+    """Return the entry of a reply that holds nothing but texts and token counts, or None for any other."""
+    if not (set(map(type, events)) <= {str} and _is_plain(reply)):
         return None
-    tokens = (usage.input_tokens, usage.output_tokens)
-    if any(type(count) not in _COUNTS for count in tokens) or any(type(event) is not str for event in events):
-        return None
+    tokens = (reply.usage.input_tokens, reply.usage.output_tokens)
     pieces = ["" if count is None else str(count) for count in tokens]
-    pieces += (resolved or "", *map(str, events))
+    pieces += (reply.resolved_model or "", *events)
     text = _SEPARATOR.join(pieces)
     if text.count(_SEPARATOR) != len(pieces) - 1 or not _is_unicode(text):
         return None
-    entry = Entry(TEXT + text.encode())
-    entry.plain = (tuple(pieces[3:]), *tokens, resolved)
-    return entry
+    return TEXT + text.encode()
 
 
 def _read_text(value: bytes) -> Reply:
@@ -153,6 +211,8 @@ def _read_json(value: bytes) -> Reply:
 
 def _is_unicode(text: str) -> bool:
     """Tell whether UTF-8 has a place for `text`: it has none for lone surrogates."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -20,7 +20,7 @@ it is streamed (the same events are replayed to both), and the API key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import repeat
 from typing import Any
@@ -50,27 +50,57 @@ SECRET_WORDS = ("auth", "key", "token", "secret", "cookie", "password", "credent
 _ENDPOINT = frozenset(ENDPOINT)
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 _SCHEME = 1
-_MEMO_ENTRIES = 1024
+_MEMO_HEADS = 256
+_MEMO_TEXTS = 1024
 _MEMO_CHARS = 4_000_000
+
+
+class _Head:
+    """All of a call but its messages, and the keys of the texts that were sent with it.
+
+    Attributes:
+        digest: of a fixed length, so that messages may follow it.
+        keys: the key of each pair of a system prompt and a text.
+    """
+
+    __slots__ = ("_begun", "digest", "keys")
+
+    def __init__(self, digest: bytes) -> None:
+        self.digest = digest
+        self.keys: dict[tuple[str, str], bytes] = {}
+        self._begun: dict[str, Any] = {}
+
+    def key(self, texts: tuple[str, str]) -> bytes:
+        """Return the key of a system prompt and a text: those that are not empty are messages."""
+        system, text = texts
+        begun = self._begun.get(system)
+        if begun is None:
+            begun = sha256(self.digest + _text_message("system", system) if system else self.digest)
+            self._begun[system] = begun
+        said = begun.copy()
+        if text:
+            said.update(_text_message("user", text))
+        digest: bytes = said.digest()
+        return digest
 
 
 class Keys:
     """Makes the keys of one cache.
 
     SHA-256 takes longer than all the rest of a hit, so the keys of the last plain prompts are remembered
-    with their texts: comparing a text with itself costs next to nothing. What a model and its defaults
-    contribute is remembered as well.
+    with their texts: comparing a text with itself costs next to nothing. What a model, its options and the
+    system prompt contribute is remembered as well.
 
     Args:
         namespace: keeps the keys apart from those of all other namespaces.
     """
 
-    __slots__ = ("_chars", "_known", "_namespace")
+    __slots__ = ("_chars", "_heads", "_namespace", "_texts")
 
     def __init__(self, namespace: str = "") -> None:
         self._namespace = namespace
-        self._known: dict[tuple[Any, ...], bytes] = {}
-        self._chars = 0
+        self._heads: dict[tuple[Any, ...], _Head] = {}
+        self._texts = self._chars = 0
 
     def plain(self, call: Call, sample_id: int | str | None = None) -> bytes | None:
         """Return the key of a call that sends a text, and perhaps a system prompt; None for any other."""
@@ -78,26 +108,27 @@ class Keys:
         mark = None if texts is None else self._mark(call, sample_id)
         if texts is None or mark is None:
             return None
-        try:
-            return self._known.get((texts, mark)) or self._learn(call, sample_id, texts, mark)
-        except TypeError:  # headers are a dict, which no dict takes for a key
-            return _said_to(self._head(call, sample_id), texts)
+        head = self._known_head(call, sample_id, mark)
+        return head.keys.get(texts) or self._learn(head, texts)
 
-    def whole(self, call: Call, sample_id: int | str | None = None) -> bytes:
+    def whole(
+        self, call: Call, sample_id: int | str | None = None, messages: Sequence[Any] | None = None
+    ) -> bytes:
         """Return the key of any call. It reads the files that are attached.
+
+        Args:
+            call: the call.
+            sample_id: as in `Cache`.
+            messages: `call.prompt.messages`, if they are at hand: llm makes them anew every time.
 
         Raises:
             Unkeyable: something in it has no canonical form.
             OSError: an attached file cannot be read.
         """
         prompt = call.prompt
-        messages = prompt.messages
-        said = b"".join(_message(message) for message in messages)
-        try:
-            head = self._known_head(call, sample_id, self._mark(call, sample_id))
-        except TypeError:
-            head = self._head(call, sample_id)
-        return sha256(head + said + _system_beside(prompt, messages)).digest()
+        said = [_message(message) for message in (prompt.messages if messages is None else messages)]
+        head = self._known_head(call, sample_id, self._mark(call, sample_id))
+        return sha256(b"".join((head.digest, *said, _system_beside(prompt, said)))).digest()
 
     def _mark(self, call: Call, sample_id: int | str | None) -> tuple[Any, ...] | None:
         """Return what tells the head of a call from those of others; None if that takes a closer look."""
@@ -117,30 +148,37 @@ class Keys:
             mark += tuple(map(getattr, repeat(model), ENDPOINT, repeat(None)))
         if not options.model_fields_set:
             return mark
-        given = tuple(options)
-        kinds = tuple(value.__class__ for _, value in given)  # 0, 0.0 and False are one key to a dict
-        return (*mark, given, kinds) if _SCALARS.issuperset(kinds) else None
+        given = dict(options) if options.model_extra else options.__dict__
+        values = tuple(given.values())
+        kinds = tuple(map(type, values))  # 0, 0.0 and False are one key to a dict
+        return (*mark, tuple(given), values, kinds) if _SCALARS.issuperset(kinds) else None
 
-    def _learn(
-        self, call: Call, sample_id: int | str | None, texts: tuple[str, str], mark: tuple[Any, ...]
-    ) -> bytes:
-        key = _said_to(self._known_head(call, sample_id, mark), texts)
-        if mark in self._known:
-            self._chars += len(texts[0]) + len(texts[1])
-            self._known[texts, mark] = key
+    def _learn(self, head: _Head, texts: tuple[str, str]) -> bytes:
+        """Return the key of a system prompt and a text, and remember it."""
+        key = head.key(texts)
+        if self._texts >= _MEMO_TEXTS or self._chars > _MEMO_CHARS:
+            self._heads.clear()
+            self._texts = self._chars = 0
+        self._texts += 1
+        self._chars += len(texts[0]) + len(texts[1])
+        head.keys[texts] = key
         return key
 
-    def _known_head(self, call: Call, sample_id: int | str | None, mark: tuple[Any, ...] | None) -> bytes:
+    def _known_head(self, call: Call, sample_id: int | str | None, mark: tuple[Any, ...] | None) -> _Head:
         """Return the head of a call, and remember it."""
-        head = None if mark is None else self._known.get(mark)
+        if mark is None:
+            return _Head(self._head(call, sample_id))
+        try:
+            head = self._heads.get(mark)
+        except TypeError:  # headers are a dict, which no dict takes for a key
+            return _Head(self._head(call, sample_id))
         if head is None:
-            head = self._head(call, sample_id)
-        # A property of the class may say something else the next time.
-        if mark is not None and not any(hasattr(mark[0], name) for name in ENDPOINT):
-            if len(self._known) >= _MEMO_ENTRIES or self._chars > _MEMO_CHARS:
-                self._known.clear()
-                self._chars = 0
-            self._known[mark] = head
+            head = _Head(self._head(call, sample_id))
+            # A property of the class may say something else the next time.
+            if not any(hasattr(mark[0], name) for name in ENDPOINT):
+                if len(self._heads) >= _MEMO_HEADS:
+                    self._heads.clear()
+                self._heads[mark] = head
         return head
 
     def _head(self, call: Call, sample_id: int | str | None) -> bytes:
@@ -195,11 +233,9 @@ def _public(headers: dict[Any, Any]) -> dict[str, Any]:
     return {name: value for name, value in named if not any(word in name for word in SECRET_WORDS)}
 
 
-def reads_files(call: Call) -> bool:
-    """Tell whether the key of a call depends on the content of files."""
-    return any(
-        attachment.path and not attachment.content for attachment in _attachments(call.prompt.messages)
-    )
+def reads_files(messages: Iterable[Any]) -> bool:
+    """Tell whether the key of a call with these messages depends on the content of files."""
+    return any(attachment.path and not attachment.content for attachment in _attachments(messages))
 
 
 def _attachments(messages: Iterable[Any]) -> Iterator[Any]:
@@ -221,12 +257,6 @@ def _message(message: Any) -> bytes:
     if message.provider_metadata:
         said += (b"D", canonical(message.provider_metadata))
     return b"".join(said)
-
-
-def _said_to(head: bytes, texts: tuple[str, str]) -> bytes:
-    """Return the key of a system prompt and a text: those that are not empty are messages."""
-    roles = zip(("system", "user"), texts, strict=True)
-    return sha256(b"".join((head, *(_text_message(role, text) for role, text in roles if text)))).digest()
 
 
 def _text_message(role: str, text: str) -> bytes:
@@ -262,10 +292,10 @@ def _tool(tool: Any) -> list[Any]:
     return [tool.name, tool.description, tool.input_schema]
 
 
-def _system_beside(prompt: Any, messages: list[Any]) -> bytes:
+def _system_beside(prompt: Any, said: list[bytes]) -> bytes:
     """Return the system prompt that was given beside the messages: some plugins send it, others do not."""
     system = prompt.system
-    if not system or (messages and _message(messages[0]) == _text_message("system", system)):
+    if not system or (said and said[0] == _text_message("system", system)):
         return b""
     return b"S" + netstring(text_bytes(system))
 

@@ -56,15 +56,17 @@ class MemoryStore:
 
     def put(self, key: bytes, value: bytes, now: float) -> None:
         """Keep `value` under `key`, put at `now`."""
+        size = _size(key, value)
         with self._lock:
-            self.delete(key)
-            size = _size(key, value)
+            entries = self._entries
+            if key in entries:
+                self.delete(key)
             if size > self.max_bytes:
                 return
-            self._entries[key] = (value, now)
+            entries[key] = (value, now)
             self._bytes += size
-            while len(self._entries) > self.max_entries or self._bytes > self.max_bytes:
-                evicted, (old, _) = self._entries.popitem(last=False)
+            while len(entries) > self.max_entries or self._bytes > self.max_bytes:
+                evicted, (old, _) = entries.popitem(last=False)
                 self._bytes -= _size(evicted, old)
                 self._evictions += 1
 

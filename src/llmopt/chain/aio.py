@@ -68,7 +68,7 @@ async def risen(
     try:
         async for event in events:
             begins(call)
-            for passed in rise([event], path):
+            for passed in rise(event, path):
                 yield passed
     finally:
         await close(events)

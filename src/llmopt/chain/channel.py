@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 
 from ..stages import Event
 from .compat import copy_event
@@ -23,13 +24,12 @@ class Channel:
         ['a']
     """
 
-    __slots__ = ("_changed", "_wakers", "ended", "error", "events")
+    __slots__ = ("_wakers", "ended", "error", "events")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.error: BaseException | None = None
         self.ended = False
-        self._changed = threading.Condition()
         self._wakers: list[Callable[[], None]] = []
 
     def publish(self, event: Event) -> None:
@@ -43,18 +43,20 @@ class Channel:
         """Tell the followers that nothing comes any more, and why if it did not end well."""
         self.error = error
         self.ended = True
-        self._wake()
+        if self._wakers:
+            self._wake()
 
     def _wake(self) -> None:
-        with self._changed:
-            wakers, self._wakers = self._wakers, []
-        for wake in wakers:
-            wake()
+        # Without a lock: each step on the list is atomic, and whoever takes a waker out wakes it. Those
+        # that are announced meanwhile look at the state afterwards, and see the change.
+        wakers = self._wakers
+        with suppress(IndexError):
+            for _ in range(len(wakers)):
+                wakers.pop(0)()
 
     def _pending(self, seen: int, wake: Callable[[], None]) -> bool:
         """Announce `wake` and tell whether it must be waited for."""
-        with self._changed:
-            self._wakers.append(wake)
+        self._wakers.append(wake)
         return len(self.events) == seen and not self.ended
 
     def __iter__(self) -> Iterator[Event]:

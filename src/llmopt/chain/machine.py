@@ -39,12 +39,13 @@ class Machine:
     given, and `_calls[-1]` what the innermost has asked for last, or None: there is one more of them.
     """
 
-    __slots__ = ("_calls", "_flows", "_middlewares", "call", "reply")
+    __slots__ = ("_calls", "_flows", "_last_words", "_middlewares", "call", "reply")
 
     def __init__(self, middlewares: Sequence[Middleware], call: Call) -> None:
         self._middlewares = middlewares
         self._flows: list[Flow] = []
         self._calls: list[Any] = [call]
+        self._last_words = False  # whether any stage has something to say when its stream has ended
         self.call = call
         """The call on whose behalf the driver performs an action."""
         self.reply: Reply | None = None
@@ -59,7 +60,7 @@ class Machine:
         flows, calls = self._flows, self._calls
         while flows:
             path = calls[-2].path
-            if calls[-1].path is not path:
+            if self._last_words and calls[-1].path is not path:
                 late = flush(self._added())
                 if late:
                     # The flow is resumed when these are through; they must not be flushed again.
@@ -71,7 +72,7 @@ class Machine:
             try:
                 step = flows[-1].send(reply)
             except StopIteration as stop:
-                if stop.value is not None or calls[-1].path is not path:
+                if stop.value is not None or self._last_words:
                     return self._finished(stop.value)
                 flows.pop()
                 calls.pop()
@@ -156,8 +157,11 @@ class Machine:
             self.call = self._calls[-1] = given
             return Emit(step.events, given.path, step)
         self._calls[-1] = step
-        for hold in held(self._added()):
-            hold.events = []
+        for stage in self._added():
+            if stage.has_last_word:
+                self._last_words = True
+            if isinstance(stage, Hold):
+                stage.events = []
         return self.enter(step.replace(resumes=False) if step.resumes else step)
 
     def _finished(self, value: Any) -> Action:
@@ -221,8 +225,9 @@ def held(stages: tuple[Stage, ...]) -> tuple[Hold, ...]:
     return tuple(stage for stage in stages if isinstance(stage, Hold))
 
 
-def rise(events: list[Event], path: tuple[Stage, ...]) -> list[Event]:
-    """Send events up through `path`, innermost stage first, and return those that come out."""
+def rise(event: Event, path: tuple[Stage, ...]) -> list[Event]:
+    """Send an event up through `path`, innermost stage first, and return those that come out."""
+    events = [event]
     for stage in reversed(path):
         events = stage.feed(events)
         if not events:

@@ -73,7 +73,7 @@ def risen(events: Iterator[Event], call: Call, path: tuple[Stage, ...]) -> Itera
     try:
         for event in events:
             begins(call)
-            yield from rise([event], path)
+            yield from rise(event, path)
     finally:
         close(events)
 

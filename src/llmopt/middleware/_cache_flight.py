@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..cache.codec import Entry
 from ..cache.resume import Resume
 from ..chain.channel import Channel
 from ..chain.compat import copy_event
@@ -48,7 +49,7 @@ class Stream(Channel):
         super().__init__()
         self.place: Place | None = None
         self.reply: Reply | None = None
-        self.entry: bytes | None = None
+        self.entry: Entry | None = None
         self.notes: dict[str, Any] = {}
 
     def announce(self, seen: int, wake: Callable[[], None]) -> bool:
@@ -122,7 +123,7 @@ class Seat:
             self._give_up()
             raise HandedOver
 
-    def land(self, reply: Reply, entry: bytes | None, notes: dict[str, Any] | None = None) -> None:
+    def land(self, reply: Reply, entry: Entry | None, notes: dict[str, Any] | None = None) -> None:
         """Share the reply with the followers."""
         self.stream.reply, self.stream.entry, self.stream.notes = reply, entry, notes or {}
         self._flights.finish(self._ticket, None)
@@ -139,6 +140,8 @@ class Seat:
         self._give_up()
 
     def _give_up(self) -> None:
+        if self._ticket.flight.done:
+            return
         left = self._flights.abandon(self._ticket)
         if left is not None:
             left.end(HandedOver())

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..cache.codec import Entry
 from ..cache.resume import Resume
 from ..errors import CallTimeout
 from ..stages import Event
@@ -38,7 +39,7 @@ class Lookup:
 
     __slots__ = ("_call", "_key", "_lease", "_shelf", "_stale", "_writes")
 
-    def __init__(self, shelf: Shelf, call: Call, key: bytes, stale: bytes | None, *, writes: bool) -> None:
+    def __init__(self, shelf: Shelf, call: Call, key: bytes, stale: Entry | None, *, writes: bool) -> None:
         self._shelf = shelf
         self._call = call
         self._key = key
@@ -95,7 +96,7 @@ class Lookup:
         seat.look()
         try:
             if shared and not delivered:
-                found = yield from self._look_again()
+                found = (yield from self._look_again()) if self._shelf.memory is None else self._glance()
                 if found is not None:
                     yield self._pass_on(seat, *found)
                     return
@@ -103,10 +104,12 @@ class Lookup:
             reply = yield from self._ask(seat, resume)
             entry = self._entry(reply, seat.stream.events)
             if entry is not None:
-                now = self._call.clock.time()
-                yield from self._shelf.perform(partial(self._shelf.store.put, self._key, entry, now))
-            notes = self._call.trace.notes
-            seat.land(reply, entry, {name: notes[name] for name in ("tier", "tier_name") if name in notes})
+                now, memory = self._call.clock.time(), self._shelf.memory
+                if memory is None:
+                    yield from self._shelf.put(self._key, entry, now)
+                else:
+                    memory.put(self._key, entry, now)
+            seat.land(reply, entry, _tier(self._call.trace.notes))
             if resume is not None:
                 resume.end()
         finally:
@@ -131,7 +134,7 @@ class Lookup:
             raise
         return reply
 
-    def _entry(self, reply: Reply, events: list[Event]) -> bytes | None:
+    def _entry(self, reply: Reply, events: list[Event]) -> Entry | None:
         """Return the entry for a reply, or None if it is not to be kept."""
         notes = self._call.trace.notes
         by_the_model = reply.source in ("model", "cache") and not notes.get("tier")
@@ -141,7 +144,15 @@ class Lookup:
             return None
         return self._shelf.encoded(reply, events)
 
-    def _look_again(self) -> Generator[Step, Any, tuple[bytes, Reply] | None]:
+    def _glance(self) -> tuple[Entry, Reply] | None:
+        """Return an entry that somebody has put into the cache's own memory since the first look."""
+        found: tuple[Entry, float] | None = self._shelf.memory.get(self._key)
+        if found is None:
+            return None
+        reply = self._shelf.fresh(found, self._call.clock.time())
+        return None if reply is None else (found[0], reply)
+
+    def _look_again(self) -> Generator[Step, Any, tuple[Entry, Reply] | None]:
         """Return an entry that somebody has put since the first look; None to go ahead and ask."""
         call, shelf = self._call, self._shelf
         claim: Any = getattr(shelf.store, "claim", None)
@@ -164,7 +175,7 @@ class Lookup:
             yield Sleep(pause_s if left_s is None else min(pause_s, left_s))
             pause_s = min(2 * pause_s, POLL_MAX_S)
 
-    def _pass_on(self, seat: Seat, entry: bytes, reply: Reply) -> Reply:
+    def _pass_on(self, seat: Seat, entry: Entry, reply: Reply) -> Reply:
         events: Any = reply.events
         for event in events:
             seat.stream.publish(event)
@@ -175,6 +186,11 @@ class Lookup:
         self._call.trace.notes["cache"] = note
         self._shelf.counters.save(counter, reply.usage)
         return reply
+
+
+def _tier(notes: dict[str, Any]) -> dict[str, Any]:
+    """Return what followers are told about who answered."""
+    return {name: notes[name] for name in ("tier", "tier_name") if name in notes} if len(notes) > 1 else {}
 
 
 def _go_on(stream: Stream, resume: Resume, event: Event) -> Sequence[Event]:

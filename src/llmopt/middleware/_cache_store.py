@@ -9,7 +9,7 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from ..cache.codec import Unfaithful, Unreadable, decode, encode
+from ..cache.codec import Entry, Unfaithful, Unreadable, decode, encode, snapshot
 from ..stages import Event
 from ..types import Reply, Run, Step, Store, Usage
 
@@ -70,27 +70,33 @@ class Shelf:
 
     Attributes:
         store: the store.
-        direct: whether it answers at once; else it is asked through `Run` steps.
+        memory: the same if it is the cache's own: nobody else reads it, so it holds snapshots.
         counters: the counters.
     """
 
-    __slots__ = ("_stale_s", "_ttl_s", "counters", "direct", "store")
+    __slots__ = ("_direct", "_stale_s", "_ttl_s", "counters", "memory", "store")
 
     def __init__(self, store: Store, ttl_s: float | None, stale_s: float) -> None:
         self.store = store
-        self.direct = not getattr(store, "blocking", True)
+        self.memory: Any = None
+        self._direct = not getattr(store, "blocking", True)
         self.counters = Counters()
         self._ttl_s = float("inf") if ttl_s is None else ttl_s
         self._stale_s = stale_s
 
-    def get(self, key: bytes) -> Generator[Step, Any, tuple[bytes, float] | None]:
+    def get(self, key: bytes) -> Generator[Step, Any, tuple[Entry, float] | None]:
         """Return the entry of `key` and when it was put, or None."""
         return self.perform(partial(self.store.get, key))
+
+    def put(self, key: bytes, entry: Entry, now: float) -> Generator[Step, Any, None]:
+        """Keep an entry."""
+        put: Any = self.store.put  # only the cache's own memory is given snapshots
+        return self.perform(partial(put, key, entry, now))
 
     def perform(self, fn: Callable[[], Any]) -> Generator[Step, Any, Any]:
         """Have the store do something; its result, or None if it failed."""
         try:
-            return fn() if self.direct else (yield Run(fn))
+            return fn() if self._direct else (yield Run(fn))
         except Exception:  # whatever a store raises, a call is not to fail because of its cache
             self.counters.add("errors")
             log.debug("the cache's store has failed", exc_info=True)
@@ -100,15 +106,15 @@ class Shelf:
         """Return when an entry that is fresh at `now` was put at the earliest."""
         return now - self._ttl_s
 
-    def fresh(self, found: tuple[bytes, float], now: float) -> Reply | None:
+    def fresh(self, found: tuple[Entry, float], now: float) -> Reply | None:
         """Return the reply of what was found if it is fresh and readable."""
         if now - found[1] > self._ttl_s:
             return None
         return self.decoded(found[0])
 
     def refused(
-        self, key: bytes, found: tuple[bytes, float], now: float, *, writes: bool
-    ) -> Generator[Step, Any, bytes | None]:
+        self, key: bytes, found: tuple[Entry, float], now: float, *, writes: bool
+    ) -> Generator[Step, Any, Entry | None]:
         """Deal with what was found and is no answer; the entry, if it may stand in for a failed call."""
         age_s = now - found[1]
         if age_s <= self._ttl_s:
@@ -121,7 +127,7 @@ class Shelf:
         self.counters.add("expired")
         return None
 
-    def decoded(self, entry: bytes) -> Reply | None:
+    def decoded(self, entry: Entry) -> Reply | None:
         """Return the reply of an entry, or None if it is none."""
         try:
             return decode(entry)
@@ -130,10 +136,11 @@ class Shelf:
             log.debug("the cache holds something that is not an entry: %s", error)
             return None
 
-    def encoded(self, reply: Reply, events: list[Event]) -> bytes | None:
+    def encoded(self, reply: Reply, events: list[Event]) -> Entry | None:
         """Return the entry for a reply, or None if it would not come back as it is."""
         try:
-            return encode(reply, events)
+            kept = None if self.memory is None else snapshot(reply, events)
+            return kept or encode(reply, events)
         except Unfaithful as error:
             self.counters.add("unkept")
             log.debug("%s", error)

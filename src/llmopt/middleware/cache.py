@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from ..cache.checks import seconds_of
+from ..cache.codec import Entry
 from ..cache.key import Keys, reads_files
 from ..cache.memory import MemoryStore
 from ..errors import ConfigurationError
@@ -100,6 +101,7 @@ class Cache(Configured):
         _check_name("Cache", self.namespace)
         memory = MemoryStore(self.max_entries, self.max_bytes)
         shelf = Shelf(memory if self.store is None else self.store, self.ttl, self.stale_if_error)
+        shelf.memory = memory if self.store is None else None
         freeze(self, _shelf=shelf, _keys=Keys(self.namespace), _flights=Flights(Stream))
 
     def __call__(self, call: Call) -> Flow:
@@ -117,9 +119,9 @@ class Cache(Configured):
         if key is None:
             yield from self._pass(call, "unkeyable")
             return
-        stale: bytes | None = None
+        stale: Entry | None = None
         if mode != "write_only":
-            found = shelf.store.get(key) if shelf.direct else (yield from shelf.get(key))
+            found = (yield from shelf.get(key)) if shelf.memory is None else shelf.memory.get(key)
             if found is not None:
                 now = call.clock.time()
                 reply = shelf.fresh(found, now)
@@ -152,8 +154,9 @@ class Cache(Configured):
         self._shelf.store.clear()
 
     def _whole_key(self, call: Call, sample_id: SampleId) -> Generator[Step, Any, bytes]:
-        whole = partial(self._keys.whole, call, sample_id)
-        return (yield Run(whole)) if reads_files(call) else whole()
+        messages = call.prompt.messages
+        whole = partial(self._keys.whole, call, sample_id, messages)
+        return (yield Run(whole)) if reads_files(messages) else whole()
 
     def _pass(self, call: Call, counter: str) -> Flow:
         call.trace.notes["cache"] = "bypass"

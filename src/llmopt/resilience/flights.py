@@ -9,7 +9,9 @@ A follower goes round this loop until it is served:
     elif ticket.leads:   do the work, then finish, fail or abandon
     else:                wait for the channel
 
-`finish`, `fail` and `abandon` return the channel that the caller has to signal, for all its waiters.
+`finish`, `fail` and `abandon` return the channel that the caller has to signal, for all its waiters. After
+an `abandon` the flight's fresh channel has to be signalled too: the new leader may have turned to it just
+before it was told to lead.
 """
 
 from __future__ import annotations
@@ -157,8 +159,8 @@ class Flights(Generic[C, R]):
         """Take a caller out that was cancelled; the longest waiting follower takes its lead over.
 
         Returns:
-            The channel to signal, so that the new leader wakes and the others wait on the flight's
-            fresh channel; None when nobody follows, or when the caller did not lead.
+            The channel to signal, and after it `flight.channel`, so that the new leader wakes and the
+            others wait on that fresh channel; None when nobody follows, or when the caller did not lead.
         """
         with self._lock:
             flight = ticket.flight
@@ -172,6 +174,7 @@ class Flights(Generic[C, R]):
                 del self._table[flight.key]
                 return None
             del flight.followers[heir]
+            # In this order: a leader publishes on the channel that it finds once it knows that it leads.
             signal, flight.channel = flight.channel, fresh
             heir.leads = True
             self._promoted += 1

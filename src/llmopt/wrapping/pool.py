@@ -39,6 +39,11 @@ def overrides(cls: type) -> dict[str, Method]:
 
     Returns:
         The methods by name; none for a class of a provider that is not known here.
+
+    Example:
+        >>> from llm.default_plugins.openai_models import Chat
+        >>> sorted(overrides(Chat))
+        ['execute', 'get_client']
     """
     return _openai_overrides(cls) or _anthropic_overrides(cls)
 
