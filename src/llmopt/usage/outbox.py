@@ -116,6 +116,14 @@ class Outbox:
         """Have the thread write what is queued, close the file and end. It may be called at any point."""
         self._bell.put(False)
 
+    def pause(self) -> bool:
+        """Wait for the batch that is being written, and let none begin. Return whether that was possible."""
+        return self._writing.acquire(timeout=CLOSE_S)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._writing.release()
+
     def disown(self) -> None:
         """Begin anew in the child of a fork: what was queued is its parent's to write."""
         self._sink.disown()

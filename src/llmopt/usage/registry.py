@@ -39,6 +39,7 @@ class Registry:
         self._writers: WeakValueDictionary[str, Writer] = WeakValueDictionary()
         self._outboxes: WeakSet[Outbox] = WeakSet()
         self._installed = False
+        self._paused: list[Outbox] = []
 
     def writer(self, path: str | os.PathLike[str] | None) -> Writer:
         """Return the writer of a file; None stands for the default one."""
@@ -71,11 +72,21 @@ class Registry:
             self._installed = True
             atexit.register(self._close)
             if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=self._disown)
+                os.register_at_fork(
+                    before=self._pause, after_in_parent=self._resume, after_in_child=self._disown
+                )
 
     def _close(self) -> None:
         for outbox in self._all():
             outbox.close()
+
+    def _pause(self) -> None:
+        """Let no fork fall into a transaction: SQLite's locks would stay held in the child for ever."""
+        self._paused = [outbox for outbox in self._all() if outbox.pause()]
+
+    def _resume(self) -> None:
+        for outbox in self._paused:
+            outbox.resume()
 
     def _disown(self) -> None:
         self._lock = threading.RLock()

@@ -66,7 +66,8 @@ def _asks_llm_for_client(cls: Any) -> bool:
 def _anthropic_overrides(cls: Any) -> dict[str, Method]:
     plugin = sys.modules.get("llm_anthropic")  # a class of the plugin cannot exist before it is imported
     names = ("ClaudeMessages", "AsyncClaudeMessages")
-    if not issubclass(cls, tuple(getattr(plugin, name) for name in names if hasattr(plugin, name))):
+    classes = tuple(getattr(plugin, name) for name in names if hasattr(plugin, name))
+    if not isinstance(cls, type) or not issubclass(cls, classes):
         return {}
     methods = {"execute": _execute(cls, _ANTHROPIC_CLASSES)}
     if hasattr(cls, "count_tokens"):
@@ -118,7 +119,8 @@ def in_pool(method: Method, substitutes: Mapping[str, Substitute]) -> Method:
 
 def _client(model: Any, constructor: Any) -> Any:
     """Return what makes the clients in the place of `constructor`."""
-    return partial(POOL.client, constructor, model.__llmopt__.sdk_retries)
+    wrapping = getattr(model, "__llmopt__", None)  # none if somebody made it of a wrapped model's class
+    return partial(POOL.client, constructor, True if wrapping is None else wrapping.sdk_retries)
 
 
 class _Module:
@@ -140,7 +142,7 @@ def _chat(model: Any, cls: Any) -> Any:
 
     def make(*args: Any, **kwargs: Any) -> Any:
         chat = _chat_class(cls)(*args, **kwargs)
-        vars(chat)["__llmopt__"] = model.__llmopt__
+        vars(chat).update({name: value for name, value in vars(model).items() if name == "__llmopt__"})
         return chat
 
     return make
