@@ -70,8 +70,9 @@ def _anthropic_overrides(cls: Any) -> dict[str, Method]:
     if not isinstance(cls, type) or not issubclass(cls, classes):
         return {}
     methods = {"execute": _execute(cls, _ANTHROPIC_CLASSES)}
-    if hasattr(cls, "count_tokens"):
-        methods["count_tokens"] = in_pool(cls.count_tokens, _ANTHROPIC_CLASSES)
+    count_tokens: Method | None = getattr(cls, "count_tokens", None)
+    if count_tokens is not None:
+        methods["count_tokens"] = in_pool(count_tokens, _ANTHROPIC_CLASSES)
     return methods
 
 
@@ -142,7 +143,9 @@ def _chat(model: Any, cls: Any) -> Any:
 
     def make(*args: Any, **kwargs: Any) -> Any:
         chat = _chat_class(cls)(*args, **kwargs)
-        vars(chat).update({name: value for name, value in vars(model).items() if name == "__llmopt__"})
+        wrapping = getattr(model, "__llmopt__", None)
+        if wrapping is not None:
+            vars(chat)["__llmopt__"] = wrapping
         return chat
 
     return make
