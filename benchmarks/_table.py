@@ -101,7 +101,10 @@ def _hit(name: str) -> str:
 
 def _litellm(name: str) -> str:
     cache = result("cache")
-    return f"litellm {_b(cache['litellm'].get(name), cache['hits']['llm, no cache']['median_us'])}"
+    found = cache["litellm"].get(name)
+    if isinstance(found, str):
+        return f"litellm as installed {found.split(':')[0]}"
+    return f"litellm {_b(found, cache['hits']['llm, no cache']['median_us'])}"
 
 
 def table() -> str:
