@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from datetime import UTC, datetime
 
 import pytest
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 
 from llmopt.types import Attempt
 from llmopt.usage.record import Fault, Labels, finish_reason
-from llmopt.usage.rows import insert, inserts, literal
-from llmopt.usage.sink import Sink
+from llmopt.usage.rows import insert, inserts
 from llmopt.usage.values import digest, endpoint_of, options_json, timestamp
 
 FAILED = Fault("error", "x.Error", "server", 500, 1500.0)
@@ -225,32 +223,3 @@ def test_options(options, expected):
 )
 def test_finish_reasons(answer, expected):
     assert finish_reason(answer) == expected
-
-
-def test_what_a_large_batch_shares_stands_in_the_statement():
-    columns = {"a": [*range(16)], "b": ["it's"] * 16, "c": [2.0] * 16, "d": [0.1] * 16, "e": ["\0"] * 16}
-    statement = insert("t", columns)
-    assert statement.sql == "INSERT INTO t (a,b,c,d,e) VALUES (?,'it''s',2.0,?,?)"
-    assert statement.rows[3] == (3, 0.1, "\0")
-    assert insert("t", {"b": ["x"] * 15}).sql == "INSERT INTO t (b) VALUES (?)"
-
-
-@given(st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(st.characters(exclude_categories=["Cs"]))))
-def test_a_literal_reads_back_as_the_value(value):
-    written = literal(value)
-    if written is not None:
-        (back,) = sqlite3.connect(":memory:").execute(f"SELECT {written}").fetchone()  # noqa: S608
-        assert (type(back), back) == (type(value), value)
-
-
-@pytest.mark.parametrize("calls", [1, 40])
-def test_a_large_batch_and_a_small_one_store_the_same(path, record, calls):
-    sink = Sink(path)
-    labels = Labels("it's", None, '{"x": "?"}')
-    assert sink.write([record(labels=labels, limit_s=30.0) for _ in range(calls)]) == calls
-    sink.close()
-    rows = sqlite3.connect(path).execute(
-        "SELECT role, tags_json, deadline_ms, status, typeof(wait_ms), typeof(calls.input_tokens), count(*)"
-        " FROM calls JOIN attempts ON call_id = id GROUP BY 1, 2, 3, 4, 5, 6"
-    )
-    assert rows.fetchall() == [("it's", '{"x": "?"}', 30_000.0, "ok", "real", "integer", calls)]

@@ -10,7 +10,6 @@ from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from ..chain.compat import ModelReply
 from ..errors import Abandoned, ConfigurationError
 from ..resilience.classify import error_class, http_status, retry_after_s
 from ..types import Attempt, Call, Flow, Reply, Run, Usage
@@ -87,10 +86,10 @@ class UsageLog(Configured):
         writer = self._writer or self._find()
         trace, clock = call.trace, call.clock
         notes = trace.notes
-        if notes.get(_NOTE) == writer.path:
+        if notes.get(_NOTE) is writer:
             yield call
             return
-        notes[_NOTE] = writer.path
+        notes[_NOTE] = writer
         runs = trace.record()
         earlier, whom = len(runs), WHOM.get()
         labels = self._labels if whom is None else self._labels_of(whom)
@@ -101,7 +100,7 @@ class UsageLog(Configured):
             notes.pop(_NOTE, None)
             times_s = (wall_s, began_s, clock.monotonic())
             try:
-                writer.put(record_of(call, labels, times_s, runs[earlier:] if earlier else runs, error))
+                writer.put(record_of(call, labels, times_s, runs[earlier:], error))
             except Exception as fault:  # noqa: BLE001 - it is the model's error that is to be raised
                 writer.outbox.lose(1, fault)
             raise
@@ -109,11 +108,11 @@ class UsageLog(Configured):
         times_s = (wall_s, began_s, clock.monotonic())
         if self.strict:
             yield Run(
-                partial(writer.outbox.write_now, record_of(call, labels, times_s, runs[earlier:] if earlier else runs, reply))
+                partial(writer.outbox.write_now, record_of(call, labels, times_s, runs[earlier:], reply))
             )
             return
         try:
-            writer.put(record_of(call, labels, times_s, runs[earlier:] if earlier else runs, reply))
+            writer.put(record_of(call, labels, times_s, runs[earlier:], reply))
         except Exception as fault:  # noqa: BLE001 - the call itself went well
             writer.outbox.lose(1, fault)
 
@@ -142,11 +141,8 @@ def record_of(
         runs, faults = without_errors(runs)
     answer: tuple[Fault | None, str | None, str | None, str | None, Usage | None]
     if isinstance(outcome, Reply):
-        # A model's reply reads its response at each first look; what nobody has looked at is there as well.
-        told: Any = outcome.response if type(outcome) is ModelReply else outcome
-        raw = told.response_json
-        reason = None if raw is None else finish_reason(raw)
-        answer = (None, outcome.source, told.resolved_model, reason, outcome.usage)
+        reason = finish_reason(outcome.response_json)
+        answer = (None, outcome.source, outcome.resolved_model, reason, outcome.usage)
     else:
         answer = (fault_of(outcome), None, None, None, None)
     prompt, conversation, limits, turn_id = call.prompt, call.conversation, call.limits, call.response.id

@@ -21,15 +21,13 @@ class Writer:
     Attributes:
         outbox: the same.
         put: its `put`, bound once.
-        path: its path. As a note it lets the notes stay out of the garbage collector's sight.
     """
 
-    __slots__ = ("__weakref__", "outbox", "path", "put")
+    __slots__ = ("__weakref__", "outbox", "put")
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
         self.put = outbox.put
-        self.path = outbox.path
         finalize(self, outbox.retire).atexit = False
 
 

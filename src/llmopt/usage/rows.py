@@ -1,21 +1,19 @@
 """Turns records into rows, column by column. Decides what is written, and writes nothing.
 
 Two facts of sqlite3 shape it: Python's part of an insert costs as much as SQLite's, so that whole columns are
-computed at once; and binding a value costs more than storing it, so that empty columns are left out, and a
-value that all rows of a large batch share stands in the statement.
+computed at once; and one None takes longer to bind than ten integers, so that empty columns are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from ..types import Attempt, Usage
 from .record import Fault, Labels, Record
 from .schema import VERSION
 from .tokens import NormalisedUsage, normalise
-from .values import Endpoint, digest, endpoint_of, options_json, timestamp, timestamps
+from .values import Endpoint, digest, endpoint_of, options_json, timestamp
 
 Columns: TypeAlias = "dict[str, Sequence[Any]]"
 """Values of some rows by the name of their column; all have one length."""
@@ -57,41 +55,14 @@ def insert(table: str, columns: Columns) -> Insert:
         >>> insert("t", {"a": [1, 2], "b": [None, None], "c": [None, "x"]})
         Insert(sql='INSERT INTO t (a,c) VALUES (?,?)', rows=[(1, None), (2, 'x')])
     """
-    bound: list[Sequence[Any]] = []
-    marks: dict[str, str] = {}
-    for name, values in columns.items():
-        shared = values[0] == values[-1] and values.count(values[0]) == len(values)
-        if shared and values[0] is None:
-            continue
-        mark = literal(values[0]) if shared and len(values) >= _MANY else None
-        if mark is None:
-            bound.append(values)
-        marks[name] = mark or "?"
-    sql = f"INSERT INTO {table} ({','.join(marks)}) VALUES ({','.join(marks.values())})"  # noqa: S608 - quoted
-    return Insert(sql, list(zip(*bound, strict=True)))
-
-
-_MANY = 16
-"""Rows from which on a statement of their own is worth compiling."""
-
-_SHORT, _EXACT = 128, 2.0**53
-
-
-def literal(value: object) -> str | None:
-    """Return a value as SQL writes it, or None if it is better bound.
-
-    Example:
-        >>> literal("it's"), literal(7), literal(0.1)
-        ("'it''s'", '7', None)
-    """
-    if type(value) is int:
-        return str(value)
-    if type(value) is float and value.is_integer() and abs(value) < _EXACT:
-        return f"{value:.1f}"
-    if type(value) is str and len(value) <= _SHORT and "\0" not in value:
-        quoted = value.replace("'", "''")
-        return f"'{quoted}'"
-    return None
+    filled = {
+        name: values
+        for name, values in columns.items()
+        if values[0] is not None or values.count(None) < len(values)
+    }
+    marks = ",".join("?" * len(filled))
+    sql = f"INSERT INTO {table} ({','.join(filled)}) VALUES ({marks})"  # noqa: S608 - our own names
+    return Insert(sql, list(zip(*filled.values(), strict=True)))
 
 
 class _Known:
@@ -129,16 +100,16 @@ def call_columns(records: Sequence[Record], known: _Known) -> Columns:
         "model_resolved": given["resolved_model"],
         "endpoint_host": [endpoint.host for endpoint in endpoints],
         "stream": [1 if stream else 0 for stream in given["stream"]],
-        "started_at": timestamps(given["wall_s"]),
-        "ttft_ms": list(map(ttft_ms, records)),
+        "started_at": [timestamp(wall_s) for wall_s in given["wall_s"]],
+        "ttft_ms": [ttft_ms(record) for record in records],
         "duration_ms": [(ended_s - began_s) * 1000 for began_s, ended_s in times_s],
         **token_columns(used),
         "tokens_source": [None if u.input_total is None and u.output is None else "provider" for u in used],
         "finish_reason": given["finish_reason"],
         **fault_columns(given["fault"]),
         "attempts": [len(runs) for runs in given["attempts"]],
-        "deadline_ms": _all_ms(given["limit_s"]),
-        "options_json": list(map(options_json, given["options"])),
+        "deadline_ms": [_ms(limit_s) for limit_s in given["limit_s"]],
+        "options_json": [options_json(options) for options in given["options"]],
         "tags_json": [labels.tags_json for labels in given["labels"]],
         "schema_version": [VERSION] * len(records),
         **noted_columns(given["notes"], given["labels"], given["source"]),
@@ -150,21 +121,19 @@ def noted_columns(
 ) -> Columns:
     """Return the columns of `calls` that other middlewares know best."""
     roles, agents = [label.role for label in labels], [label.agent for label in labels]
-    if "cache" not in sources and _UNTOLD.issuperset(chain.from_iterable(notes)):
+    if not any(notes) and "cache" not in sources:
         return {"role": roles, "agent": agents}
     hits = ["hit" if source == "cache" else None for source in sources]
     return {
         "role": [note.get("role") or role for note, role in zip(notes, roles, strict=True)],
         "agent": [note.get("agent") or agent for note, agent in zip(notes, agents, strict=True)],
         "cache_outcome": [note.get("cache") or hit for note, hit in zip(notes, hits, strict=True)],
-        "queue_ms": _all_ms([note.get("queue_s") for note in notes]),
+        "queue_ms": [_ms(note.get("queue_s")) for note in notes],
         **{name: [note.get(name) for note in notes] for name in _NOTED},
     }
 
 
 _NOTED = ("tier", "tokens_before", "tokens_after", "compressor")
-_UNTOLD = frozenset(("retries", "breaker"))
-"""Notes that stand in no column of `calls`."""
 
 
 Run: TypeAlias = "tuple[Record, int, Attempt, Fault | None]"
@@ -193,9 +162,9 @@ def attempt_columns(runs: Sequence[Run], known: _Known) -> Columns:
         "n": numbers,
         "provider": providers,
         "model": [attempt.model_id for attempt in attempts],
-        "started_at": timestamps(begun_s),
-        "ttft_ms": [None if (s := a.first_event_at) is None else (s - a.started_at) * 1000 for a in attempts],
-        "duration_ms": [None if (s := a.ended_at) is None else (s - a.started_at) * 1000 for a in attempts],
+        "started_at": [timestamp(began_s) for began_s in begun_s],
+        "ttft_ms": [_ms(attempt.first_event_at, attempt.started_at) for attempt in attempts],
+        "duration_ms": [_ms(attempt.ended_at, attempt.started_at) for attempt in attempts],
         **fault_columns(faults),
         "retry_after_ms": [None if fault is None else fault.retry_after_ms for fault in faults],
         "wait_ms": [attempt.waited_s * 1000 for attempt in attempts],
@@ -244,10 +213,6 @@ def ttft_ms(record: Record) -> float | None:
 
 def _ms(seconds: float | None, since_s: float = 0.0) -> float | None:
     return None if seconds is None else (seconds - since_s) * 1000
-
-
-def _all_ms(spans_s: Sequence[float | None]) -> list[float | None]:
-    return [None if span_s is None else span_s * 1000 for span_s in spans_s]
 
 
 def fragment_inserts(records: Sequence[Record]) -> list[Insert]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
@@ -56,11 +56,7 @@ def options_json(options: Any) -> str | None:
         named = cast("Mapping[str, Any]", options)
     else:
         return None
-    kept = {
-        name: value if type(value) is float else _kept(value)
-        for name, value in named.items()
-        if value is not None
-    }
+    kept = {name: _kept(value) for name, value in named.items() if value is not None}
     return orjson.dumps(kept).decode() if kept else None
 
 
@@ -89,20 +85,8 @@ def timestamp(seconds: float) -> str:
         >>> timestamp(0.25)
         '1970-01-01T00:00:00.250000Z'
     """
-    return timestamps((seconds,))[0]
-
-
-def timestamps(times_s: Iterable[float]) -> list[str]:
-    """Return `timestamp` of each: of times that are mostly of one second."""
-    found: list[str] = []
-    second, text = -1, ""
-    for time_s in times_s:
-        microseconds = int(time_s * 1_000_000)
-        if microseconds // 1_000_000 != second:
-            second = microseconds // 1_000_000
-            text = _second(second)
-        found.append(f"{text}.{str(microseconds + _PADDING)[-6:]}Z")
-    return found
+    microseconds = int(seconds * 1_000_000)
+    return f"{_second(microseconds // 1_000_000)}.{str(microseconds + _PADDING)[-6:]}Z"
 
 
 _PADDING = 10**15  # gives every time six digits below the second, in a third of the time of a format
