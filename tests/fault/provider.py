@@ -110,7 +110,7 @@ FAULTS = (
           closed_loop, "Echo: Hi", Logged("ok", 1)),
     Fault("no first token", "The provider takes the request and says nothing, once",
           f"{ANSWER} when `Timeout(first_token_s=)` was over",
-          served(Answer(hang=True), first_token_s=0.1), "Echo: Hi", ONCE_MORE),
+          served(Answer(hang=True), first_token_s=1.5), "Echo: Hi", ONCE_MORE),
     Fault("stall", "The stream stops after its first event, and stays open",
           "The first event, then `CallTimeout` after `Timeout(between_tokens_s=)`",
           served(Answer(chunks=["one", "two"], cut_after_chunks=1, hang=True), between_tokens_s=0.1),

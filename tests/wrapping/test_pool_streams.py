@@ -20,7 +20,7 @@ from llmopt.wrapping._opened import Opened, tidy
 
 SLOW = Answer(chunks=("a", "b", "c", "d"), chunk_delay_s=0.2)
 HTTPX = _http._library(openai.DefaultHttpxClient)
-LATE_S = 10 * _http.DRAIN_S
+LATE_S = 3.0
 
 
 def in_asyncio(main):
