@@ -282,7 +282,7 @@ print(result.exit_code, "llm" in sys.modules, "sqlite3" in sys.modules, time.pro
 """
         exit_code, with_llm, with_sqlite, cpu_s = python("-c", code).split()
         assert (exit_code, with_llm, with_sqlite) == ("0", "False", "False")
-        assert float(cpu_s) < 0.5
+        assert float(cpu_s) < 2.0
 
     @pytest.mark.skipif(sys.platform == "win32", reason="a pty is a thing of Unix")
     def test_a_terminal_sees_lines_grow(self, user_dir):
