@@ -13,6 +13,13 @@
     - FallbackFailed          every tier of `Fallback` has failed
   * StoreError                a cache store or the usage log could not do its work
   * TokenizerError            exact token counts were demanded and no rank file is to be had
+  * EncodingError             `compress` was given what JSON cannot hold (also a ValueError)
+  * DecodingError             a text is no encoding that `compress` has made (also a ValueError)
+  * PlanStreamError           a reply is not the stream of plans that was asked for (also a ValueError)
+    - PlanSyntaxError         it is no JSON from some place on
+    - TruncatedStreamError    it ended in the middle of a plan, or of the list
+    - PlanValidationError     one plan is JSON, but not of the type that was asked for
+    - LimitExceeded           an element, its depth, the preamble or the count is over a limit
 
 `Abandoned` stands outside: it is a BaseException, as GeneratorExit is, because it tells a flow
 that nobody waits for the answer any more, and no `except Exception` may take it for a failure.
@@ -22,6 +29,8 @@ What a model or an SDK raises is never replaced by one of these: it passes throu
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "Abandoned",
     "BudgetExceeded",
@@ -29,14 +38,21 @@ __all__ = [
     "CallTimeout",
     "CircuitOpen",
     "ConfigurationError",
+    "DecodingError",
+    "EncodingError",
     "FallbackFailed",
     "FlowError",
     "LLMOptError",
+    "LimitExceeded",
     "NoAnswer",
+    "PlanStreamError",
+    "PlanSyntaxError",
+    "PlanValidationError",
     "RateLimited",
     "StoreError",
     "StreamStarted",
     "TokenizerError",
+    "TruncatedStreamError",
 ]
 
 
@@ -128,3 +144,86 @@ class StoreError(LLMOptError):
 
 class TokenizerError(LLMOptError):
     """Exact token counts were demanded and no valid rank file is to be had."""
+
+
+class EncodingError(LLMOptError, ValueError):
+    """A value cannot be encoded: it holds what JSON cannot. The message says where."""
+
+
+class DecodingError(LLMOptError, ValueError):
+    """A text is no encoding that `llmopt.compress` has made, or what it refers to is missing.
+
+    Attributes:
+        line: the line of the text, counted from 1, or None where it is not about one line.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class PlanStreamError(LLMOptError, ValueError):
+    """A reply is not the stream of plans that was asked for.
+
+    Attributes:
+        plans: the plans that were complete and had not been handed out when it was raised.
+    """
+
+    def __init__(self, message: str, *, plans: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.plans = plans
+
+
+class _PlaceError(PlanStreamError):
+    """A fault at some place of the reply.
+
+    Attributes:
+        offset: characters of the reply before the place, or bytes where bytes were fed.
+        line: its line, counted from 1.
+        column: its column, counted from 1.
+        excerpt: the text around it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        offset: int = 0,
+        line: int = 1,
+        column: int = 1,
+        excerpt: str = "",
+        plans: tuple[Any, ...] = (),
+    ) -> None:
+        super().__init__(message, plans=plans)
+        self.offset = offset
+        self.line = line
+        self.column = column
+        self.excerpt = excerpt
+
+
+class PlanSyntaxError(_PlaceError):
+    """The reply is no JSON from `offset` on."""
+
+
+class TruncatedStreamError(_PlaceError):
+    """The reply ended in the middle of a plan, or of the list of plans."""
+
+
+class PlanValidationError(PlanStreamError):
+    """A plan is JSON, but not of the type that was asked for.
+
+    Attributes:
+        agent_id: whose plan it is, or None if that cannot be told.
+        raw: the JSON text of the plan.
+    """
+
+    def __init__(
+        self, message: str, *, agent_id: str | int | None = None, raw: str = "", plans: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(message, plans=plans)
+        self.agent_id = agent_id
+        self.raw = raw
+
+
+class LimitExceeded(PlanStreamError):
+    """An element, its depth, the text before the plans, or their number is over a limit."""
