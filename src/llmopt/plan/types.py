@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, overload
 
 AgentId: TypeAlias = "str | int"
 """What an agent is called by its owner."""
@@ -86,7 +86,13 @@ class Plan(Sequence[Step]):
         """Whether the model made it: at once, or when asked again."""
         return self.status in ("ok", "repaired")
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
         """Return a step, or a tuple of them for a slice."""
         return self.steps[index]
 

@@ -1,0 +1,70 @@
+"""What all agents see is said once, and nothing is lost by that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmopt.plan.world import same, split
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([0.0, 1.0, 2.5])
+    | st.text("ab", max_size=2)
+)
+things: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"id": st.integers(0, 5) | st.sampled_from(["x", "y"])},
+    optional={
+        "hp": st.integers(0, 1),
+        "seen": scalars,
+        "pos": st.fixed_dictionaries({"x": st.integers(0, 1)}),
+    },
+)
+snapshots: st.SearchStrategy[Any] = st.dictionaries(
+    st.sampled_from(["a", "foes", "me", "t"]),
+    scalars
+    | st.lists(things, max_size=4)
+    | st.dictionaries(st.sampled_from(["x", "foes"]), scalars | st.lists(things, max_size=3), max_size=2),
+    max_size=4,
+)
+
+
+@given(st.lists(snapshots, max_size=4))
+def test_every_snapshot_can_be_put_together_again(seen: list[dict[str, Any]]) -> None:
+    world = split(seen)
+    assert len(world.own) == len(seen)
+    for index, snapshot in enumerate(seen):
+        assert same(world.snapshot(index), snapshot)
+
+
+def test_one_snapshot_shares_nothing() -> None:
+    world = split([{"t": 1}])
+    assert (world.shared, world.own) == ({}, ({"t": 1},))
+
+
+def test_fields_that_agents_see_differently_stay_with_them() -> None:
+    foe = {"id": 7, "pos": {"x": 1, "y": 2}, "hp": 60, "cover": "low"}
+    world = split([{"foes": [{**foe, "seen": 0.1}]}, {"foes": [{**foe, "seen": 3.0}]}])
+    assert world.shared == {"foes": [foe]}
+    assert world.own == ({"foes": [{"id": 7, "seen": 0.1}]}, {"foes": [{"id": 7, "seen": 3.0}]})
+
+
+def test_lists_without_ids_are_shared_only_if_they_are_the_same() -> None:
+    world = split([{"walls": [[1, 2]], "near": [{"x": 1}]}, {"walls": [[1, 2]], "near": [{"x": 2}]}])
+    assert world.shared == {"walls": [[1, 2]]}
+    assert world.own == ({"near": [{"x": 1}]}, {"near": [{"x": 2}]})
+
+
+def test_two_things_of_one_name_in_a_list_are_not_merged() -> None:
+    twice = [{"id": 1, "hp": 1}, {"id": 1, "hp": 2}]
+    assert split([{"foes": twice}, {"foes": twice[:1]}]).shared == {}
+
+
+def test_truth_and_numbers_are_not_the_same() -> None:
+    assert split([{"a": 1}, {"a": True}]).shared == {}
+    assert not same({"a": 1}, {"b": 1})
+    assert not same([1], [1, 2])
