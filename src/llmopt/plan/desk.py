@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..types import Clock
-from .events import Action, Await, Callback, Do, Ended, Event, Facts, Office, Reader, Row, Said
+from .events import Action, Await, Callback, Do, Ended, Event, Facts, Found, Office, Reader, Said
 from .session import Ask, Help, Session, Task
 from .types import AgentId, Plan, PlanBatch, Provenance, Usage
 
@@ -135,7 +135,7 @@ class Desk:
         self._add_usage(ask, event.facts, "".join(self._said.pop(ask.number, ())))
         return plans, [*tasks, *self._session.ended(ask, event.error)]
 
-    def _rows(self, ask: Ask, rows: Iterable[Row], call_id: str | None) -> tuple[list[Plan], list[Task]]:
+    def _rows(self, ask: Ask, rows: Iterable[Found], call_id: str | None) -> tuple[list[Plan], list[Task]]:
         plans: list[Plan] = []
         tasks: list[Task] = []
         for row in rows:

@@ -11,7 +11,7 @@ from .types import AgentId, Plan, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Found:
     """What a reader has made of one row of an answer.
 
     Args:
@@ -30,11 +30,11 @@ class Row:
 class Reader(Protocol):
     """Makes rows of the text of one answer."""
 
-    def feed(self, text: str, /) -> Iterable[Row]:
+    def feed(self, text: str, /) -> Iterable[Found]:
         """Take more text and return the rows that are complete with it."""
         ...
 
-    def close(self) -> Iterable[Row]:
+    def close(self) -> Iterable[Found]:
         """Take note that the answer has ended, and return what can still be said."""
         ...
 
