@@ -21,8 +21,6 @@ from types import ModuleType
 
 import pytest
 
-from llmopt.testing import openai_server
-
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 BLOCK = re.compile(
@@ -85,12 +83,10 @@ def stranger(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def provider(monkeypatch):
+def provider(monkeypatch, server):
     """A provider for the models that pages name: llm's own code asks a local server in its place."""
-    with openai_server() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-reader")
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        yield server
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-reader")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
 
 
 @pytest.mark.parametrize("blocks", cases())
@@ -112,6 +108,30 @@ def test_example(path):
 def test_docstrings(name):
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     assert doctest.testmod(importlib.import_module(name), optionflags=flags).failed == 0
+
+
+def defined_in(path: Path) -> set[str]:
+    """What a test file defines, as a page names it."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            found.update(target.id for target in node.targets if isinstance(target, ast.Name))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found.update(f"{node.name}::{inner.name}" for inner in node.body if hasattr(inner, "name"))
+    return found
+
+
+def test_every_guarantee_names_a_test_that_exists():
+    rows = re.findall(
+        r"^\| .+ \|$", (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    promises = [row for row in rows if not row.startswith("| Promise |")]
+    named = [re.search(r"\| `(tests/[\w/]+\.py)::([\w:]+)` \|$", row) for row in promises]
+    assert [row for row, name in zip(promises, named, strict=True) if name is None] == []
+    assert len(named) > 10
+    assert [name[0] for name in named if name[2] not in defined_in(ROOT / name[1])] == []
 
 
 class TestRunner:

@@ -287,7 +287,7 @@ FAULTS = (
           Logged("ok", 1)),
     Fault("all tiers fail", "Nobody has an answer", "`FallbackFailed`, with every tier's error",
           scripted(DOWN, stack=lambda: (Fallback(broken_tier),)), "FallbackFailed",
-          Logged("error", 1, "refused")),
+          Logged("error", 1, "connection")),
     Fault("shared call, leader cancelled", "The caller whom others follow is cancelled",
           "Those who follow: the answer; one of them asks again",
           shared(Answer(text="ok", delay_s=1), leader_leaves), "Hi", Logged("ok", 1, cache="miss")),

@@ -221,6 +221,44 @@ def test_listed_prices_come_from_genai_prices(world, model_id):
     assert booked(budget)[1] == 1000 * 150 + 100 * 600  # nano-dollars per token
 
 
+OPENAI = Usage(1000, 100, {"prompt_tokens_details": {"cached_tokens": 600}})  # 1000 in all
+ANTHROPIC = Usage(400, 100, {"cache_read_input_tokens": 600, "cache_creation_input_tokens": 100})  # 1100
+CACHED = {
+    "a price of its own": ({"m": (1.0, 10.0, 0.1)}, "m", OPENAI, 400 * 1000 + 600 * 100 + 100 * 10_000),
+    "none of its own": ({"m": (1.0, 10.0)}, "m", OPENAI, 1000 * 1000 + 100 * 10_000),
+    "free": ({"m": [1, 10, 0]}, "m", OPENAI, 400 * 1000 + 100 * 10_000),
+    "not counted as input": (
+        {"m": (1.0, 10.0, 0.1)},
+        "m",
+        ANTHROPIC,
+        500 * 1000 + 600 * 100 + 100 * 10_000,
+    ),
+    "more than there was": (
+        {"m": (1.0, 10.0, 0.1)},
+        "m",
+        Usage(10, 0, {"cachedContentTokenCount": 99}),
+        1000,
+    ),
+    "listed": (None, "gpt-4o-mini", OPENAI, 400 * 150 + 600 * 75 + 100 * 600),
+    "listed without one": (None, "gpt-3.5-turbo", OPENAI, 1000 * 500 + 100 * 1500),
+    "listed, with one for writing": (
+        None,
+        "claude-sonnet-4-5",
+        ANTHROPIC,
+        400 * 3000 + 600 * 300 + 100 * 3750 + 100 * 15_000,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CACHED)
+def test_cached_input_has_its_own_price(world, case):
+    prices, model_id, usage, nano_usd = CACHED[case]
+    budget = Budget(usd_per_day=1, prices=prices)
+    model = world.model([Answer(text="ok", usage=usage)], model_id=model_id)
+    assert world.ask(world.wrap(model, budget)).told == "ok"
+    assert booked(budget)[1] == nano_usd
+
+
 def test_dollars_without_prices_need_a_package(monkeypatch):
     monkeypatch.setattr("llmopt.middleware._prices.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"give prices=\{\.\.\.\}, or pip install llmopt\[cost\]"):

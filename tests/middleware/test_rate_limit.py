@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
+from dataclasses import dataclass
+from itertools import pairwise
+from types import SimpleNamespace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import llmopt
-from llmopt import RateLimit, Retry, Timeout
+from llmopt import RateLimit, Retry, Sleep, Timeout
 from llmopt.errors import RateLimited
+from llmopt.resilience import Limiter
 from llmopt.testing import Answer, VirtualClock
-from llmopt.types import Usage
+from llmopt.types import Trace, Usage
 
 
 def starts(world, outcomes):
@@ -147,11 +155,21 @@ def test_a_wait_that_grows_beyond_what_is_allowed_is_refused_after_all(world, st
     clock = MeanwhileClock(lambda: limit._limiter.settle(other, clock.monotonic(), actual_tokens=1157))
     outcome = world.ask(world.wrap([], *stack, limit, clock=clock))
     # The call before it was taken for 257 tokens, which meant a wait of 2.14 s, and has used 900 more.
-    assert (outcome.told, clock.sleeps) == ("RateLimited", [pytest.approx(2.14)])
-    assert outcome.error.retry_after_s == pytest.approx(9)
+    assert (outcome.told, clock.sleeps) == ("RateLimited", [1])
+    assert outcome.error.retry_after_s == pytest.approx(2.14 - 1 + 9)
     assert (limit.stats()["waiting"], limit.stats()["cancelled"]) == (0, 1)
-    clock.advance(9)
+    clock.advance(10.14)
     assert world.ask(world.wrap(["ok"], *stack, limit, clock=clock)).told == "ok"
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_what_a_call_has_not_used_lets_the_next_one_start(make_world, kind):
+    # 257 tokens at once, then ten a second: 257 more are to be had after 25.7 s. After 2 s, 200 come back.
+    world, limit = make_world(kind), RateLimit(tokens_per_minute=600, burst_s=25.7)
+    wrapped = world.wrap([Answer(text="ok", delay_s=2, usage=Usage(27, 30)), uses(1, 1)], limit)
+    outcomes = world.ask_all([wrapped] * 2)
+    assert starts(world, outcomes) == [0, pytest.approx(5.7)]
+    assert sorted(outcome.notes.get("queue_s", 0) for outcome in outcomes) == [0, pytest.approx(5.7)]
 
 
 def test_a_place_is_given_back_when_its_caller_is_gone(world):
@@ -190,3 +208,109 @@ def test_threads_on_the_real_clock_keep_the_limit(make_world):
     at_s = starts(world, outcomes)
     assert at_s[-1] - at_s[0] >= 0.049 * 0.99
     assert limit.stats()["started"] == 50
+
+
+# What holds for any calls
+
+BOOTED_S = 86_400.1  # what a monotonic clock says, whose fractions of a second are rounded
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call of some tokens, of which it uses a share when it ends."""
+
+    at_s: float
+    tokens: int
+    share: float
+    takes_s: float
+
+    def of(self, clock):
+        """Return what the middleware needs of a call."""
+        part = SimpleNamespace(text="x" * 4 * (self.tokens - 1))  # four characters a token, and one of output
+        prompt = SimpleNamespace(
+            messages=[SimpleNamespace(parts=[part])], options=SimpleNamespace(max_tokens=1)
+        )
+        return SimpleNamespace(
+            clock=clock, prompt=prompt, trace=Trace(), model_id="m", started=False, remaining_s=lambda: None
+        )
+
+    def reply(self):
+        return SimpleNamespace(response=object(), usage=Usage(int(self.tokens * self.share)))
+
+
+def simulated(limit, all_asked):
+    """Return the second at which each call starts, where nothing takes time but what says so."""
+    clock, started_s = VirtualClock(start_s=BOOTED_S), {}
+    flows = {asked: limit(asked.of(clock)) for asked in all_asked}
+    due = [(BOOTED_S + asked.at_s, number, asked, None) for number, asked in enumerate(all_asked)]
+    while due:
+        at_s, number, asked, value = heapq.heappop(due)
+        clock.advance(at_s - clock.monotonic())
+        try:
+            step = flows[asked].send(value)
+        except StopIteration:
+            continue
+        if isinstance(step, Sleep):
+            assert 0 < step.seconds <= 1
+            heapq.heappush(due, (at_s + step.seconds, number, asked, None))
+        else:
+            started_s[asked] = at_s - BOOTED_S
+            heapq.heappush(due, (at_s + asked.takes_s, number, asked, asked.reply()))
+    return [started_s[asked] for asked in all_asked]
+
+
+def calls(share):
+    times = st.integers(0, 40).map(lambda tenths: tenths / 10)
+    made = st.builds(Asked, at_s=times, tokens=st.integers(1, 300), share=share, takes_s=times)
+    return st.lists(made, min_size=1, max_size=12, unique=True).map(
+        lambda found: sorted(found, key=lambda asked: asked.at_s)
+    )
+
+
+LIMITS = st.builds(
+    RateLimit,
+    requests_per_minute=st.sampled_from([None, 30, 120]),
+    tokens_per_minute=st.sampled_from([600, 6000]),
+    burst_s=st.sampled_from([0.5, 3.0, 10.0]),
+)
+
+
+@given(limit=LIMITS, asked=calls(st.sampled_from([0.0, 0.1, 0.5, 1.0])))
+def test_whoever_came_first_starts_at_most_a_look_later(limit, asked):
+    started_s = simulated(limit, asked)
+    for earlier, later in pairwise(range(len(asked))):
+        assert started_s[earlier] <= min(started_s[later:]) + 1 + 1e-5
+    assert limit.stats()["waiting"] == 0
+
+
+@given(limit=LIMITS, asked=calls(st.sampled_from([0.0, 0.1, 0.5, 1.0])))
+def test_nobody_waits_longer_for_what_others_give_back(limit, asked):
+    started_s = simulated(limit, asked)
+    kept = [Asked(call.at_s, call.tokens, 1.0, call.takes_s + number) for number, call in enumerate(asked)]
+    without_refunds_s = simulated(
+        RateLimit(limit.requests_per_minute, limit.tokens_per_minute, burst_s=limit.burst_s), kept
+    )
+    for sooner_s, later_s in zip(started_s, without_refunds_s, strict=True):
+        assert sooner_s <= later_s + 1e-3
+
+
+@given(limit=LIMITS, asked=calls(st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.5])))
+def test_no_window_holds_more_than_rate_and_burst(limit, asked):
+    started_s = simulated(limit, asked)
+    used = sorted(zip(started_s, (min(1.0, call.share) * call.tokens for call in asked), strict=True))
+    burst_tokens = limit.tokens_per_minute / 60 * limit.burst_s
+    most_at_once = max(burst_tokens, *(call.tokens for call in asked), 0)
+    for first in range(len(used)):
+        for last in range(first, len(used)):
+            tokens = sum(int(amount) for _, amount in used[first : last + 1])
+            window_s = used[last][0] - used[first][0]
+            assert tokens <= limit.tokens_per_minute / 60 * window_s + most_at_once + 1
+
+
+@given(per_minute=st.floats(0.6, 6000))
+def test_a_wait_of_just_what_is_allowed_is_waited(per_minute):
+    limiter = Limiter(per_minute, burst_s=0.001)
+    _, second = limiter.reserve(BOOTED_S), limiter.reserve(BOOTED_S)
+    limit = RateLimit(per_minute, burst_s=0.001, max_wait_s=second.wait_s)
+    asked = [Asked(0.0, 1, 1.0, 0.0), Asked(0.0, 1, 1.0, 1.0)]
+    assert simulated(limit, asked) == [0, pytest.approx(second.wait_s, abs=1e-5)]

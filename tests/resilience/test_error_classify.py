@@ -19,6 +19,7 @@ from llmopt.errors import (
     CallTimeout,
     CircuitOpen,
     ConfigurationError,
+    FallbackFailed,
     RateLimited,
 )
 from llmopt.resilience import error_class, http_status, is_transient, retry_after_s
@@ -136,6 +137,11 @@ def test_an_exhausted_quota_is_not_transient_though_its_status_is_429(body):
         (llm.NeedsKeyException("x"), False, "other"),
         (CircuitOpen("open"), False, "refused"),
         (caused(RateLimited("wait"), ConnectionResetError()), False, "refused"),
+        (caused(FallbackFailed("all 2 tiers"), openai_error(503)), False, "overloaded"),
+        (caused(FallbackFailed("all 2 tiers"), CallTimeout("30 s")), False, "timeout"),
+        (caused(FallbackFailed("all 2 tiers"), CircuitOpen("open")), False, "refused"),
+        (caused(FallbackFailed("all 2 tiers"), ValueError("bad")), False, "other"),
+        (FallbackFailed("of nothing"), False, "other"),
         (ConfigurationError("x"), False, "other"),
         (Abandoned(), False, "cancelled"),
         (KeyboardInterrupt(), False, "cancelled"),

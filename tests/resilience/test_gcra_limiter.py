@@ -188,6 +188,16 @@ def test_the_first_in_the_queue_may_come_late():
     assert limiter.claim(second, 95.0) == pytest.approx(60)
 
 
+def test_a_latecomer_does_not_use_up_what_a_refund_has_freed_for_one_who_sleeps():
+    limiter = Limiter(tokens_per_minute=600, burst_s=0.5)  # 5 tokens at once, then ten a second
+    large = limiter.reserve(0.0, tokens=6)
+    sleeps = limiter.reserve(0.0, tokens=2)
+    assert sleeps.wait_s == pytest.approx(0.3)
+    limiter.settle(large, 0.1, actual_tokens=0)
+    assert limiter.reserve(0.2, tokens=14).wait_s == pytest.approx(0.2)
+    assert limiter.claim(sleeps, 0.3) == 0.0
+
+
 def test_refunds_and_lost_waiters_survive_a_clock_set_back():
     limiter = Limiter(tokens_per_minute=60, burst_s=10)
     place = limiter.reserve(1e6, tokens=10)

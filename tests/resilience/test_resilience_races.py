@@ -57,7 +57,7 @@ def test_limiter_counts_every_caller_once():
     assert stats.cancelled == THREADS * ROUNDS // 3
     assert stats.refunded_tokens == 40 * THREADS * ROUNDS * 2 // 3
     assert not limiter._queue
-    assert limiter._queued_tokens == 0
+    assert limiter._queue.tokens == 0
 
 
 def test_limiter_never_lets_more_than_the_burst_through_at_one_moment():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
-from contextvars import copy_context
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
+from contextvars import ContextVar, copy_context
 from typing import Any
 
-from ..errors import CallTimeout
+from ..errors import Abandoned, CallTimeout
 from ..stages import Event
 from ..types import Clock, Limits
 
@@ -40,6 +40,13 @@ class Pace:
             return None, None
         return max(0.0, left), CallTimeout(_MESSAGES[name].format(allowed), limit=name, limit_s=allowed)
 
+    def answer_left(self) -> float | None:
+        """Return the seconds within which a request that the model makes now must be answered."""
+        if not self._seen:
+            return self.left()[0]
+        deadline = self._limits.deadline
+        return None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+
     def came(self) -> None:
         """Note that an event has come; raises when it was too late."""
         left, error = self.left()
@@ -59,18 +66,71 @@ _MESSAGES = {
 }
 
 
+class Waiter:
+    """Who waits for a model that runs in a thread of its own, as what reads in that thread sees it."""
+
+    __slots__ = ("_gone", "_interrupts", "_lock", "_pace")
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._gone = False
+        self._interrupts: list[Callable[[], None]] = []
+        # Reentrant: the garbage collector may close an abandoned call on a thread that holds it.
+        self._lock = threading.RLock()
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._gone
+
+    def answer_left(self) -> float | None:
+        """Return the seconds within which a request that is made now must be answered; None for no bound.
+
+        Raises:
+            Abandoned: nobody waits any more. No `Exception`, for SDKs repeat their requests after those.
+        """
+        if self._gone:
+            raise Abandoned("nobody waits for this request any more")
+        return self._pace.answer_left()
+
+    def add(self, interrupt: Callable[[], None]) -> None:
+        """Have `interrupt`, which must not block, called when nobody waits any more; now if that is so."""
+        with self._lock:
+            self._interrupts.append(interrupt)
+            if self._gone:
+                interrupt()
+
+    def remove(self, interrupt: Callable[[], None]) -> None:
+        """Have `interrupt` called no more: what it would interrupt is about to be used by others."""
+        with self._lock:
+            self._interrupts.remove(interrupt)
+
+    def leave(self) -> None:
+        """Wait no more, and interrupt what the model reads."""
+        with self._lock:
+            self._gone = True
+            for interrupt in tuple(self._interrupts):
+                interrupt()
+
+
+waiter: ContextVar[Waiter | None] = ContextVar("llmopt_waiter", default=None)
+"""Who waits for what is read in this context; None where no limits are set."""
+
+
 def paced(live: Iterable[Event], limits: Limits, clock: Clock) -> Generator[Event, None, None]:
     """Yield the events of `live`, or raise `CallTimeout`.
 
-    A blocked read cannot be interrupted from outside, so `live` runs in a thread of its own. When the
-    time is up that thread is left behind; it closes `live` as soon as the read returns.
+    A blocked read cannot be given up from outside, so `live` runs in a thread of its own. When the time
+    is up that thread is left behind; it closes `live` as soon as the read returns, which happens at once
+    where the transport knows the `waiter`.
     """
     pace = Pace(limits, clock)
     items: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    gone = threading.Event()
+    waiting = Waiter(pace)
     context = copy_context()
+    context.run(waiter.set, waiting)
     thread = threading.Thread(
-        target=context.run, args=(_pump, live, items, gone), name="llmopt-timeout", daemon=True
+        target=context.run, args=(_pump, live, items, waiting), name="llmopt-timeout", daemon=True
     )
     thread.start()
     try:
@@ -82,13 +142,13 @@ def paced(live: Iterable[Event], limits: Limits, clock: Clock) -> Generator[Even
                 raise error or CallTimeout("no event came") from None
             if item is _END:
                 return
+            pace.came()  # an error that is late may be the transport's own, of waiting no longer
             if isinstance(item, _Raised):
                 raise item.error
-            pace.came()
             yield item
             pace.resumed()
     finally:
-        gone.set()
+        waiting.leave()
 
 
 class _Raised:
@@ -100,11 +160,11 @@ class _Raised:
         self.error = error
 
 
-def _pump(live: Iterable[Event], items: queue.SimpleQueue[Any], gone: threading.Event) -> None:
+def _pump(live: Iterable[Event], items: queue.SimpleQueue[Any], waiting: Waiter) -> None:
     try:
         for event in live:
             items.put(event)
-            if gone.is_set():
+            if waiting.gone:
                 break
     except BaseException as error:  # noqa: BLE001 - handed over to the consumer's thread
         items.put(_Raised(error))

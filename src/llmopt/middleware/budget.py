@@ -31,7 +31,8 @@ class Budget(Configured):
         tokens_per_day: tokens, input and output together, or None.
         tokens_per_hour: tokens, or None.
         prices: what models cost; by default the `genai-prices` package is asked (`pip install
-            llmopt[cost]`). A model without a known price is refused: unknown is not free.
+            llmopt[cost]`). A model without a known price is refused: unknown is not free. Input tokens
+            that the provider has read from its prefix cache cost their own price where one is known.
 
     Raises:
         ConfigurationError: no limit is given, one is not above 0, or prices are wrong, useless, or needed and

@@ -13,6 +13,9 @@ from ..types import Call, Flow, Sleep
 from ._configured import Configured, freeze, named
 from ._expected import Expectation, total_tokens
 
+_LOOK_S = 1.0
+"""How long a call waits before it looks whether its turn has come nearer."""
+
 
 @dataclass(frozen=True)
 class RateLimit(Configured):
@@ -80,12 +83,13 @@ class RateLimit(Configured):
         self._expected.learn(call.model_id, reply.usage)
 
     def _queue(self, call: Call, place: Reservation, longest_s: float) -> Generator[Sleep, None, None]:
-        """Wait until it is this call's turn; those before it may use more than they had reserved."""
+        """Wait until it is this call's turn; those before it use less or more than they had reserved."""
         queued_s, wait_s = 0.0, place.wait_s
         try:
             while 0.0 < wait_s <= longest_s - queued_s:
-                yield Sleep(wait_s)
-                queued_s += wait_s
+                slice_s = min(wait_s, _LOOK_S)
+                yield Sleep(slice_s)
+                queued_s += slice_s
                 wait_s = self._limiter.claim(place, call.clock.monotonic())
         finally:
             if place.state == "waiting":  # refused after all, or given up

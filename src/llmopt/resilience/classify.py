@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, TypeAlias, cast
 
-from ..errors import CallError, CallTimeout, LLMOptError
+from ..errors import CallError, CallTimeout, FallbackFailed, LLMOptError
 
 ErrorClass: TypeAlias = Literal[
     "auth",
@@ -26,7 +26,8 @@ ErrorClass: TypeAlias = Literal[
     "too_large",
     "too_many_requests",
 ]
-"""The classes that the usage log groups errors by. "refused" are llmopt's own refusals."""
+"""The classes that the usage log groups errors by. "refused" are llmopt's own refusals; a fallback whose
+tiers have all failed has the class of what it is raised from, which is the model's own failure."""
 
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses after which the same request may succeed: those that the openai and anthropic SDKs retry,
@@ -234,6 +235,8 @@ def _worth_another(link: BaseException, status: int) -> bool:
 
 
 def _own_class(link: BaseException) -> ErrorClass | None:
+    if isinstance(link, FallbackFailed):
+        return None
     if isinstance(link, LLMOptError):
         return (
             "timeout"

@@ -12,12 +12,12 @@ that oversleeps can break the rate: the bound holds for the times at which calls
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import takewhile
 from math import inf
 from threading import RLock
 from typing import Literal, overload
 
 from ._common import Refusal, is_number, refuse_negative, require
+from ._line import Line
 
 _NOW_S = 1e-6  # a shorter wait is none: it may be lost in the rounding of a monotonic clock
 _STEP_BACK_S = 1.0  # threads read the clock before they get the lock; more than this is a clock set back
@@ -79,10 +79,10 @@ class _Bucket:
         self.tat = -inf
         self.started = 0
 
-    def due(self, units: int, ahead: int) -> float:
-        """Return when `units` may start, after the `ahead` units of those who came before."""
+    def due(self, units: int, ahead: int, since: float) -> float:
+        """Return when `units` may start, after the `ahead` units of those who start from `since` on."""
         work_s = min(units * self.unit_s, self.burst_s)
-        return self.tat + ahead * self.unit_s + work_s - self.burst_s
+        return max(self.tat, since) + ahead * self.unit_s + work_s - self.burst_s
 
     def refund(self, units: int, mark: int, last_start: float) -> None:
         """Take `units` back from the call that ended at `mark`.
@@ -146,8 +146,7 @@ class Limiter:
         require(is_number(burst_s, above=0), "Limiter: burst_s", burst_s, "a number of seconds above 0")
         self._requests = _Bucket(rpm, burst_s)
         self._tokens = _Bucket(tpm, burst_s)
-        self._queue: dict[Reservation, None] = {}
-        self._queued_tokens = 0
+        self._queue = Line()
         self._now = self._last_start = -inf
         self._delayed = self._refused = self._cancelled = self._refunded = self._extra = 0
         self._lock = RLock()
@@ -204,11 +203,11 @@ class Limiter:
             now = self._tick(now)
             self._drop_lost(now, asking=reservation)
             if reservation not in self._queue:
-                self._enqueue(reservation)
-            due = self._due(reservation.tokens, *self._ahead(reservation))
+                self._queue.join(reservation)
+            due = self._due(reservation.tokens, *self._queue.ahead(reservation), now)
             reservation.due, reservation.wait_s = due, due - now
             if reservation.wait_s <= _NOW_S:
-                self._dequeue(reservation)
+                self._queue.leave(reservation)
                 reservation.wait_s = 0.0
                 self._start(reservation, now)
             return reservation.wait_s
@@ -279,8 +278,13 @@ class Limiter:
             work_s > bucket.burst_s and bucket.tat <= latest
         )
 
-    def _due(self, tokens: int, ahead_requests: int, ahead_tokens: int) -> float:
-        return max(self._requests.due(1, ahead_requests), self._tokens.due(tokens, ahead_tokens))
+    def _due(self, tokens: int, ahead_requests: int, ahead_tokens: int, now: float) -> float:
+        first, since = self._queue.first(), -inf
+        if ahead_requests and first is not None and first.due > now:
+            since = now  # it sleeps until its turn, and may not know yet that a refund has brought it forward
+        return max(
+            self._requests.due(1, ahead_requests, since), self._tokens.due(tokens, ahead_tokens, since)
+        )
 
     def _start(self, reservation: Reservation, now: float) -> None:
         self._last_start = now
@@ -296,7 +300,7 @@ class Limiter:
 
     def _wait(self, reservation: Reservation, now: float, max_wait_s: float) -> Reservation | Refusal:
         self._drop_lost(now)
-        reservation.due = self._due(reservation.tokens, len(self._queue), self._queued_tokens)
+        reservation.due = self._due(reservation.tokens, len(self._queue), self._queue.tokens, now)
         reservation.wait_s = reservation.due - now
         if reservation.wait_s <= _NOW_S:
             reservation.wait_s = 0.0
@@ -306,34 +310,21 @@ class Limiter:
             return Refusal("wait", retry_after_s=reservation.wait_s)
         else:
             self._delayed += 1
-            self._enqueue(reservation)
+            self._queue.join(reservation)
         return reservation
-
-    def _enqueue(self, reservation: Reservation) -> None:
-        self._queue[reservation] = None
-        self._queued_tokens += reservation.tokens
-
-    def _dequeue(self, reservation: Reservation) -> None:
-        del self._queue[reservation]
-        self._queued_tokens -= reservation.tokens
 
     def _leave(self, reservation: Reservation) -> None:
         if reservation.state == "waiting":
             reservation.state = "closed"
             self._cancelled += 1
             if reservation in self._queue:
-                self._dequeue(reservation)
-
-    def _ahead(self, reservation: Reservation) -> tuple[int, int]:
-        ahead = list(takewhile(lambda other: other is not reservation, tuple(self._queue)))
-        return len(ahead), sum(other.tokens for other in ahead)
+                self._queue.leave(reservation)
 
     def _drop_lost(self, now: float, *, asking: Reservation | None = None) -> None:
-        while self._queue:
-            first = next(iter(self._queue))
+        while (first := self._queue.first()) is not None:
             if first is asking or first.due + _LOST_S >= now:
                 return
-            self._dequeue(first)
+            self._queue.leave(first)
 
     def _tick(self, now: float) -> float:
         self._now = self._step_back(now) if now < self._now else now
@@ -347,6 +338,6 @@ class Limiter:
         self._last_start -= behind_s
         self._requests.tat -= behind_s
         self._tokens.tat -= behind_s
-        for reservation in tuple(self._queue):
+        for reservation in self._queue:
             reservation.due -= behind_s
         return now

@@ -1,8 +1,9 @@
 """HTTP clients whose connections are used again.
 
-They are the provider SDK's own default clients, with two things added through public hooks: a stream
+They are the provider SDK's own default clients, with three things added through public hooks: a stream
 that has said all that matters is read to its very end, so that its connection can be used
-again, and a call gets to know the response that it has opened, so that it can close it.
+again, and a call gets to know the response that it has opened, so that it can close it. A call with
+limits waits for no byte that comes too late.
 
 Which HTTP library it is (httpx, httpx2) is the SDK's choice and never named here.
 """
@@ -10,6 +11,7 @@ Which HTTP library it is (httpx, httpx2) is the SDK's choice and never named her
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from ..chain.limits import Waiter, waiter
 from ._opened import note
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ DRAIN_S = 0.05
 DRAIN_BYTES = 65_536
 """How much may come after the last event."""
 
+SLACK_S = 0.25
+"""How much later a request gives up than its call, whose own error is to come first."""
+
+_GIVEN = "llmopt.timeout"
 _LAST_EVENT = re.compile(rb"\n(?:data: ?\[DONE\]|event: ?message_stop)")
 _TAIL_BYTES = 128
 
@@ -63,22 +70,44 @@ def http_client(client_class: type, context: ssl.SSLContext, before: Callable[..
         context: the TLS context to share.
         before: called with every request; a coroutine function for an async client.
     """
-    watch = _awatch if is_async(client_class) else _watch
-    return client_class(verify=context, event_hooks={"request": [before], "response": [watch]})
+    if is_async(client_class):  # a task is cancelled, and needs no other bound
+        return client_class(verify=context, event_hooks={"request": [before], "response": [_awatch]})
+    return client_class(verify=context, event_hooks={"request": [before, _hurry], "response": [_watch]})
+
+
+def _hurry(request: Any) -> None:
+    """Let a request wait for its answer as long as its call may, and not for the SDK's ten minutes."""
+    waiting = waiter.get()
+    left_s = None if waiting is None else waiting.answer_left()
+    if left_s is not None:
+        given = request.extensions.setdefault(_GIVEN, request.extensions.get("timeout", {}))
+        names = ("connect", "read", "write", "pool")
+        request.extensions["timeout"] = {name: _shorter(given.get(name), left_s + SLACK_S) for name in names}
+
+
+def _shorter(given_s: float | None, left_s: float) -> float:
+    return left_s if given_s is None else min(given_s, left_s)
 
 
 def _watch(response: Any) -> None:
-    _prepare(response, _Draining)
+    waiting = waiter.get()
+    _prepare(response, _Draining, every=waiting is not None)
+    if waiting is not None:
+        extensions = response.request.extensions
+        if _GIVEN in extensions:  # the body is read next, and its pace is another matter
+            extensions["timeout"] = extensions[_GIVEN]
+        if isinstance(response.stream, _Draining):
+            response.stream.wait_with(waiting)
 
 
 async def _awatch(response: Any) -> None:
     _prepare(response, _AsyncDraining)
 
 
-def _prepare(response: Any, draining: type) -> None:
+def _prepare(response: Any, draining: type, *, every: bool = False) -> None:
     note(response)
     is_events = response.headers.get("content-type", "").startswith("text/event-stream")
-    if (is_events or response.is_error) and response.http_version == "HTTP/1.1":
+    if (is_events or response.is_error or every) and response.http_version == "HTTP/1.1":
         response.stream = _stream_class(draining, _library(response.__class__))(response)
 
 
@@ -130,6 +159,24 @@ class _Draining(_Ending):
     A stream that is closed earlier is closed as it is, which drops its connection.
     """
 
+    _waiting: Waiter | None = None
+
+    def wait_with(self, waiting: Waiter) -> None:
+        """Have a read that blocks end when the call has ended."""
+        if isinstance(self._socket, socket.socket):
+            self._waiting = waiting
+            waiting.add(self._interrupt)
+
+    @property
+    def _socket(self) -> Any:
+        find = getattr(self._network, "get_extra_info", None)
+        return None if find is None else find("socket")
+
+    def _interrupt(self) -> None:
+        with suppress(OSError):  # it is closed already
+            # An SSLSocket's own shutdown takes TLS away from whoever reads.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
     def __iter__(self) -> Generator[bytes, None, None]:
         for chunk in self._stream:
             yield self._seen(chunk)
@@ -140,6 +187,9 @@ class _Draining(_Ending):
             if self._has_rest():
                 self._drain()
         finally:
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None:  # before another call can have the connection
+                waiting.remove(self._interrupt)
             self._stream.close()
 
     def _drain(self) -> None:
