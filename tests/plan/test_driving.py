@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -58,7 +58,7 @@ class Stage:
         names = list(tiers or {})
         session = Session([schedule], tiers=[Tier(name) for name in names])
         callbacks = {
-            index: Callback(name, (tiers or {})[name], lambda made: (Step(made),))
+            index: Callback(name, (tiers or {})[name], lambda _, made: (Step(made),))
             for index, name in enumerate(names)
         }
         office = Office(
@@ -71,24 +71,30 @@ class Stage:
         self.asked.append(ask)
         return self.model.prompt(" ".join(map(str, ask.agents)))
 
+    def labels(self, ask: Ask) -> Any:
+        return nullcontext()
+
     def enough(self, ask: Ask) -> bool:
         return not self.desk.wants_more(ask)
 
     def threads(self, limit: int = 4, deadline_s: float | None = None) -> requests.InThreads:
         return requests.InThreads(
-            partial(requests.listen, self.prompt, self.enough), limit, deadline_s, self.desk.take
+            partial(requests.listen, self.prompt, self.enough, self.labels), limit, deadline_s, self.desk.take
         )
 
     def in_turn(self) -> requests.InTurn:
-        return requests.InTurn(partial(requests.listen, self.prompt, self.enough))
+        return requests.InTurn(partial(requests.listen, self.prompt, self.enough, self.labels))
 
     def tasks(self, limit: int = 4, deadline_s: float | None = None) -> arequests.InTasks:
         return arequests.InTasks(
-            partial(arequests.alisten, self.prompt, self.enough), limit, deadline_s, self.desk.take
+            partial(arequests.alisten, self.prompt, self.enough, self.labels),
+            limit,
+            deadline_s,
+            self.desk.take,
         )
 
     def atasks_in_turn(self) -> arequests.InTurn:
-        return arequests.InTurn(partial(arequests.alisten, self.prompt, self.enough))
+        return arequests.InTurn(partial(arequests.alisten, self.prompt, self.enough, self.labels))
 
 
 def one_call(*agents: str) -> Schedule:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from contextvars import copy_context
 from time import monotonic
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.to_thread
 
 from ..types import text_of
 from .events import Ended, Event, Expired, Said
-from .requests import Enough, Prompt, facts_of
+from .requests import Enough, Labels, Prompt, facts_of
 from .session import Ask
 
 Listen: TypeAlias = "Callable[[Ask], AsyncGenerator[Event, None]]"
@@ -23,21 +24,34 @@ _GRACE_S = 1.0
 """How long a batch that is closed waits for its requests to end."""
 
 
-async def alisten(prompt: Prompt, enough: Enough, ask: Ask) -> AsyncGenerator[Event, None]:
+async def alisten(prompt: Prompt, enough: Enough, labels: Labels, ask: Ask) -> AsyncGenerator[Event, None]:
     """Perform one request, and yield what it brings; closing the generator abandons it."""
     response: Any = None
     error: Exception | None = None
     try:
         response = prompt(ask)
         async with aclosing(response.astream_events()) as events:
-            async for event in events:
+            with labels(ask):  # the model is asked here; whoever gets our events has a context of its own
+                event = await anext(events, None)
+            while event is not None:
                 if text := text_of(event):
                     yield Said(ask, text, response.id)
-                if enough(ask):
-                    break
+                event = None if enough(ask) else await anext(events, None)
     except Exception as caught:  # noqa: BLE001 - the session decides what follows
         error = caught
     yield Ended(ask, facts_of(response), error)
+
+
+async def in_thread(
+    listen: Callable[[Ask], Generator[Event, None, None]], ask: Ask
+) -> AsyncGenerator[Event, None]:
+    """Perform one request of a sync model in worker threads; it ends with the event that is awaited."""
+    events = listen(ask)
+    try:
+        while (event := await anyio.to_thread.run_sync(next, events, None)) is not None:
+            yield event
+    finally:
+        events.close()
 
 
 class InTurn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,6 +47,7 @@ class Desk:
         self._readers: dict[int, Reader] = {}
         self._said: dict[int, list[str]] = {}
         self._tail: dict[int, int] = {}
+        self._good: Counter[int] = Counter()
         self._expired = False
         self._lock = threading.Lock()
 
@@ -110,7 +111,7 @@ class Desk:
         if isinstance(made, Exception):
             return None, self._session.ended(task, made)
         try:
-            steps = tier.steps(made)
+            steps = tier.steps(task.agent, made)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next tier is tried
             return None, self._session.ended(task, error)
         plan = self._session.helped(task, steps, self._provenance(tier.name, None, 0, 0))
@@ -133,6 +134,7 @@ class Desk:
         reader = self._readers.pop(ask.number, None)
         plans, tasks = self._rows(ask, reader.close(), event.facts.call_id) if reader else ([], [])
         self._add_usage(ask, event.facts, "".join(self._said.pop(ask.number, ())))
+        self._office.answered(ask, self._good.pop(ask.number, 0), event.error is not None)
         return plans, [*tasks, *self._session.ended(ask, event.error)]
 
     def _rows(self, ask: Ask, rows: Iterable[Found], call_id: str | None) -> tuple[list[Plan], list[Task]]:
@@ -144,7 +146,9 @@ class Desk:
                 continue
             where = self._provenance("model", call_id, self._office.count(row.text), ask.attempt)
             plan, more = self._session.row(ask, row.agent, row.steps, where)
-            plans += [plan] if plan else []
+            if plan is not None:
+                plans.append(plan)
+                self._good[ask.number] += 1
             tasks += more
         return self._handed(plans), tasks
 

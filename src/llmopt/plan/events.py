@@ -99,12 +99,16 @@ class Callback:
     Args:
         name: what the provenance of its plans says.
         fn: makes something of an agent.
-        steps: turns that into the steps of a plan.
+        steps: turns that, for the agent, into the steps of a plan.
     """
 
     name: str
     fn: Callable[[AgentId], Any]
-    steps: Callable[[Any], tuple[Step, ...]]
+    steps: Callable[[AgentId, Any], tuple[Step, ...]]
+
+
+def _nobody(ask: Ask, good: int, cut: bool) -> None:  # noqa: FBT001 - a callback
+    """Hear of a request that is over, and make nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class Office:
         sent: returns the text that a request sends.
         kept: told of every plan that a model has made, to keep it for the next time.
         tiers: the callables among the fallback tiers, by their index.
+        answered: told of every request that is over, with the number of its agents that got a plan by it,
+            and whether it was cut off.
     """
 
     reader: Callable[[Ask], Reader]
@@ -124,3 +130,4 @@ class Office:
     sent: Callable[[Ask], str]
     kept: Callable[[Plan], None]
     tiers: Mapping[int, Callback]
+    answered: Callable[[Ask, int, bool], None] = _nobody

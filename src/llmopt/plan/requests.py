@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from contextvars import copy_context
+from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, TypeAlias
@@ -24,14 +25,20 @@ Enough: TypeAlias = "Callable[[Ask], bool]"
 Listen: TypeAlias = "Callable[[Ask], Generator[Event, None, None]]"
 
 
-def listen(prompt: Prompt, enough: Enough, ask: Ask) -> Generator[Event, None, None]:
+Labels: TypeAlias = "Callable[[Ask], AbstractContextManager[None]]"
+"""Says in the context of a request whom the usage log is to name."""
+
+
+def listen(prompt: Prompt, enough: Enough, labels: Labels, ask: Ask) -> Generator[Event, None, None]:
     """Perform one request, and yield what it brings; closing the generator abandons it."""
     response: Any = None
     error: Exception | None = None
     try:
         response = prompt(ask)
         with closing(response.stream_events()) as events:
-            for event in events:
+            with labels(ask):  # the model is asked here; whoever gets our events has a context of its own
+                first = list(islice(events, 1))
+            for event in chain(first, events):
                 if text := text_of(event):
                     yield Said(ask, text, response.id)
                 if enough(ask):
