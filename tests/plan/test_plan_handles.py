@@ -89,7 +89,7 @@ def test_another_tokenizer_may_decide():
 IDS = st.lists(st.integers() | st.text(max_size=6) | st.uuids().map(str), unique_by=repr, max_size=12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(IDS, st.randoms())
 def test_every_agent_has_one_handle_that_leads_back_to_it(agents, random):
     handles = Handles.of(agents)
@@ -106,7 +106,7 @@ def test_every_agent_has_one_handle_that_leads_back_to_it(agents, random):
     assert Handles.of(shuffled).agents == handles.agents
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(IDS, st.text(max_size=8) | st.integers() | st.floats() | st.none())
 def test_nothing_but_an_agent_is_ever_meant(agents, said):
     found = Handles.of(agents).agent_of(said)

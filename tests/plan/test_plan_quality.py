@@ -82,7 +82,7 @@ OUTCOMES = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(1, 20), st.lists(OUTCOMES, max_size=30))
 def test_it_rises_by_two_or_halves_or_stays(start, outcomes):
     state = Quality(start)

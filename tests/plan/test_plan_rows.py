@@ -216,7 +216,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(JSON | st.lists(JSON, min_size=1, max_size=3).map(lambda steps: [17, *steps]))
 def test_whatever_comes_is_a_row_or_a_fault(row):
     found = parsed(row, allow_empty=True)

@@ -151,7 +151,7 @@ LIMITS = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(GROUPS, LIMITS, st.integers(0, 500), st.integers(-3, 9), st.randoms())
 def test_every_agent_is_in_one_batch_and_every_batch_keeps_the_budgets(
     group, budgets, static, seed, shuffler

@@ -19,7 +19,7 @@ from llmopt.plan.strategy import GOALS, STRATEGIES, choose, predict
 AGENTS = 5
 LONG = {"static_tokens": 1169, "world_tokens": 0, "line_tokens": 50, "output_tokens": 75}
 SHORT = {**LONG, "static_tokens": 194}
-# Speed-up over five calls with the long prompt and no reuse, measured: llama.cpp, 27 M parameters, one thread.
+# Speed-up over five calls with the long prompt and no reuse, measured: llama.cpp, 27 M, one thread.
 MEASURED = {
     ("paged", "long"): {"one_call": 1.9, "sequential": 1.8, "fanout": 3.0},
     ("paged", "short"): {"one_call": 3.4, "sequential": 4.2, "fanout": 7.8},
@@ -178,7 +178,7 @@ SIZES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(ENGINES, st.sampled_from(STRATEGIES), st.integers(1, 40), SIZES, st.integers(0, 3000))
 def test_estimates_hang_together(engine, strategy, n, sizes, warm):
     found = predict(engine, strategy, n, warm_tokens=warm, **sizes)
@@ -189,7 +189,7 @@ def test_estimates_hang_together(engine, strategy, n, sizes, warm):
     assert found.calls == (1 if strategy == "one_call" else n)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     ENGINES,
     st.sampled_from(STRATEGIES),
@@ -350,7 +350,7 @@ OBSERVED = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(OBSERVED, max_size=12), ENGINES)
 def test_whatever_the_rows_the_model_is_a_model(rows, preset):
     found = calibrate(rows, preset)

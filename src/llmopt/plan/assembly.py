@@ -178,7 +178,7 @@ class _Group:
         if recall is None:
             return False
         keys[agent] = recall.key(str(self._settings.model.model_id), brief.system, view)
-        steps = recall.get(keys[agent])
+        steps = recall.get(keys[agent], brief.tools)
         if steps is not None:
             known[agent] = Plan(agent, steps, provenance=Provenance(source="cache"))
         return steps is not None

@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import Any
 
 from ..cache.canonical import Unkeyable, canonical
-from ..errors import StoreError
+from ..errors import PlanValidationError, StoreError
 from ..types import Clock, Store
+from .tool import Tools
 from .types import Step
 
 
@@ -37,8 +38,8 @@ class Recall:
         except Unkeyable:
             return None
 
-    def get(self, key: bytes | None) -> tuple[Step, ...] | None:
-        """Return the steps under a key, or None."""
+    def get(self, key: bytes | None, tools: Tools) -> tuple[Step, ...] | None:
+        """Return the steps under a key, with arguments as the tools take them, or None."""
         import orjson
 
         if key is None:
@@ -47,8 +48,8 @@ class Recall:
             found = self._store.get(key)
             if found is None or (self._ttl_s is not None and self._clock.time() - found[1] > self._ttl_s):
                 return None
-            return tuple(Step(tool, args) for tool, args in orjson.loads(found[0]))
-        except (StoreError, ValueError, TypeError):
+            return tuple(Step(tool, tools.find(tool, []).bind(args)) for tool, args in orjson.loads(found[0]))
+        except (StoreError, PlanValidationError, ValueError, TypeError):
             return None
 
     def put(self, key: bytes | None, steps: tuple[Step, ...]) -> None:
