@@ -13,7 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import compress as compress
     from . import errors as errors
+    from . import plan as plan
+    from . import stream as stream
     from . import testing as testing
     from . import tokens as tokens
     from . import types as types
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from .middleware.retry import Retry as Retry
     from .middleware.timeout import Timeout as Timeout
     from .middleware.usage_log import UsageLog as UsageLog
+    from .plan.decorator import planner as planner
     from .types import Call as Call
     from .types import Reply as Reply
     from .types import Run as Run
@@ -55,11 +59,12 @@ _NAMES = {
     "Wait": "types",
     "default_stack": "wrapping.default",
     "cache_control": "middleware.cache",
+    "planner": "plan.decorator",
     "unwrap": "wrapping",
     "with_messages": "chain.compat",
     "wrap": "wrapping",
 }
-_ROOMS = ("errors", "testing", "tokens", "types", "usage")
+_ROOMS = ("compress", "errors", "plan", "stream", "testing", "tokens", "types", "usage")
 
 __all__ = [
     "Budget",
@@ -77,8 +82,12 @@ __all__ = [
     "UsageLog",
     "Wait",
     "cache_control",
+    "compress",
     "default_stack",
     "errors",
+    "plan",
+    "planner",
+    "stream",
     "testing",
     "tokens",
     "types",

@@ -151,7 +151,7 @@ class _Group:
         handles = Handles.of(views, self._counter)
         agents = sorted(views, key=lambda agent: (isinstance(agent, str), agent))
         world = split([cast("Mapping[str, Any]", views[agent]) for agent in agents])
-        order = self._memory.orders.setdefault(self._name, Order()).sorted(world.shared)
+        order = self._memory.orders.setdefault(self._name, Order()).groups(world.shared)
         scene = Scene(brief, handles, agents, world, order, self._settings.vault)
         return self._scheduled(scene, {agent: loss[agent] for agent in agents})
 

@@ -79,7 +79,7 @@ class Explanation:
             lines.append(
                 f"{request.role or 'request'}: {len(request.agents)} agents, {request.tokens} tokens"
             )
-            lines += [f"  {part.name:<24}{part.tokens:>8}" for part in (*request.system, *request.user)]
+            lines += [f"  {part.name:<56.56}{part.tokens:>8}" for part in (*request.system, *request.user)]
         paths = sum(len(report.paths) for report in self.dropped.values())
         lines += [f"left out by the roles: {paths} values"] if paths else ["nothing left out"]
         return "\n".join([*lines, *self.reasons])

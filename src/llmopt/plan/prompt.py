@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Profile: TypeAlias = Literal["safe", "balanced", "dense"]
 
 _FORM = """\
-Plan for every agent that is listed. Answer with one line for each and nothing else, in this form:
-[agent,[tool,argument,...],[tool,argument,...],...]"""
+Plan for every agent that is listed. Answer with one line of JSON for each and nothing else, in this form:
+["agent",["tool",argument,...],["tool",argument,...],...]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Scene:
         handles: what they are called.
         agents: their ids, in the order of `world.own`.
         world: what they see.
-        order: the keys of the shared world, those that change least first.
+        order: the keys of the shared world in groups, those that change least first.
         vault: keeps opaque ids out of the prompt; None leaves them in.
     """
 
@@ -99,13 +99,13 @@ class Scene:
     handles: Handles
     agents: Sequence[AgentId]
     world: World
-    order: Sequence[str]
+    order: Sequence[Sequence[str]]
     vault: Vault | None = None
 
     @cached_property
     def shared(self) -> tuple[Part, ...]:
-        """The parts of the world, one for each key, encoded alone: a change is none to what stands before."""
-        return tuple(self._shared(key) for key in self.order if key in self.world.shared)
+        """The parts of the world, each encoded alone: a change in one is none to what stands before it."""
+        return tuple(self._shared(keys) for keys in self.order)
 
     def user(self, agents: Iterable[AgentId], faults: Iterable[tuple[AgentId, str]] = ()) -> tuple[Part, ...]:
         """Return the parts of the prompt that asks for the plans of some of the agents."""
@@ -129,10 +129,11 @@ class Scene:
     def _index(self) -> Mapping[AgentId, int]:
         return {agent: index for index, agent in enumerate(self.agents)}
 
-    def _shared(self, key: str) -> Part:
-        value: dict[str, Any] = {key: self.world.shared[key]}
+    def _shared(self, keys: Sequence[str]) -> Part:
+        value = {key: self.world.shared[key] for key in keys}
         encoded = encode(value, self.brief.profile, vault=self.vault, counter=self.brief.counter)
-        return Part(f"world.{key}", encoded.text, encoded.tokens)
+        head = ("World:",) if keys is self.order[0] else ()
+        return self._part(f"world: {', '.join(keys)}", *head, encoded.text)
 
     def _part(self, name: str, *lines: str) -> Part:
         text = "\n".join(lines)
@@ -144,8 +145,8 @@ class Order:
 
     Example:
         >>> order = Order()
-        >>> order.sorted({"t": 1, "walls": [3]}), order.sorted({"t": 2, "walls": [3]})
-        (['t', 'walls'], ['walls', 't'])
+        >>> order.groups({"t": 1, "walls": [3]}), order.groups({"t": 2, "walls": [3]})
+        ([['t', 'walls']], [['walls'], ['t']])
     """
 
     def __init__(self, seen: Mapping[str, tuple[str, int]] = MappingProxyType({})) -> None:
@@ -155,10 +156,12 @@ class Order:
         """Return one that has seen the same."""
         return Order(self._seen)
 
-    def sorted(self, shared: Mapping[str, Any]) -> list[str]:
-        """Return the keys of a world, those that have changed least first; new ones keep their order."""
+    def groups(self, shared: Mapping[str, Any]) -> list[list[str]]:
+        """Return the keys of a world, together those that have changed as often, the steadiest first."""
+        groups: dict[int, list[str]] = {}
         for key, value in shared.items():
             text = compact(value)
             last, changes = self._seen.get(key, (text, 0))
-            self._seen[key] = (text, changes + (text != last))
-        return sorted(shared, key=lambda key: self._seen[key][1])
+            self._seen[key] = text, changes + (text != last)
+            groups.setdefault(self._seen[key][1], []).append(key)
+        return [groups[changes] for changes in sorted(groups)]

@@ -34,7 +34,7 @@ class PlanReader:
         self._handles = handles
         self._vault = vault
         self._max_steps = max_steps
-        self._stream: PlanStream[Any] = PlanStream(id_key=0, mode="repair")
+        self._stream: PlanStream[Any] = PlanStream(id_key=0, mode="lenient")
         self._broken = False
 
     def feed(self, text: str) -> Iterable[Found]:

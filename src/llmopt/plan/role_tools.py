@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compress import Role, ToolSpec
+from ..compress.roles import Role
+from ..compress.tool_spec import ToolSpec
 from .tool import Tool, Tools
 
 _TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}

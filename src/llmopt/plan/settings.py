@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from ..compress import Role, role_of
+from ..compress.roles import Role, role_of
 from ..errors import ConfigurationError
 from ..resilience._common import is_count, is_number, require
 from ..types import Store
