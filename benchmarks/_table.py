@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,26 @@ def rows() -> list[tuple[str, str, str]]:
     transport, imports, memory = result("transport"), result("imports"), result("memory")
     calls, hits = overhead["per_call"], cache["hits"]
     bare = calls["llm"]["median_us"]
-    event = overhead["per_event_us"]
+    events = overhead["per_event"]
     mock = overhead["litellm"].get("mock call")
-    wrappers = calls.get("langchain-core with_retry + with_fallbacks", {}).get("added_b", "?")
-    added = {name: f"{figures['added_b']:.2f} b" for name, figures in calls.items()}
+    per_call = {name: shown(found["added_b"], found["margin_b"], "b") for name, found in calls.items()}
+    wrappers = per_call.get("langchain-core with_retry + with_fallbacks", "?")
+    per_event = {name: shown(found["added_us"], found["margin_us"], "us") for name, found in events.items()}
     call, stream = transport["call"], transport["streamed_call"]
     burst = transport["50_concurrent_async_calls"]
-    ratios = imports["ratio_to_llm"]
+    ratios, event_us = imports["ratio_to_llm"], events["llm"]["median_us"]
     return [
-        ("a call: `wrap` alone adds", added["wrap alone"], ""),
-        ("a call: six middlewares that pass it by add", added["six pass-through flows"], ""),
+        ("a call: `wrap` alone adds", per_call["wrap alone"], ""),
+        ("a call: six middlewares that pass it by add", per_call["six pass-through flows"], ""),
         (
             "a call: the default stack adds, on a cache miss, log included",
-            added["default stack, cache miss, log included"],
-            f"langchain-core retry + fallbacks {wrappers} b; a litellm mock call costs {_b(mock, bare)}",
+            per_call["default stack, cache miss, log included"],
+            f"langchain-core retry + fallbacks {wrappers}; a litellm mock call costs {_b(mock, bare)}",
         ),
         (
-            "an event of a stream, six middlewares",
-            f"{event['six pass-through flows'] - event['llm']:+.3f} us",
-            f"one `yield from` {event['llm, one `yield from` more'] - event['llm']:+.3f} us",
+            "an event of a stream: six middlewares that pass it by add",
+            per_event["six pass-through flows"],
+            f"one `yield from` {per_event['llm, one `yield from` more']}; all of llm {event_us:.1f} us",
         ),
         (
             "a cache hit in memory, the whole call",
@@ -69,7 +71,7 @@ def rows() -> list[tuple[str, str, str]]:
             f"llm {call['llm']['connections_per_call'] * 100:.0f}",
         ),
         (
-            "50 async calls at once",
+            "50 async calls at once, wall time",
             f"{burst['wrapped']['calls_per_s']:.0f} calls/s",
             f"llm {burst['llm']['calls_per_s']:.0f} calls/s: {burst['ratio_calls_per_s']}x",
         ),
@@ -90,6 +92,22 @@ def rows() -> list[tuple[str, str, str]]:
     ]
 
 
+def shown(figure: float, margin: float, unit: str) -> str:
+    """Return the figure with its margin; below what the run can tell, only how much it could be.
+
+    Example:
+        >>> shown(0.57, 0.061, "b"), shown(0.03, 0.04, "b"), shown(-0.05, 0.02, "b"), shown(5.14, 0.55, "b")
+        ('0.57 ± 0.07 b', '< 0.07 b', '< 0.02 b', '5.1 ± 0.6 b')
+    """
+    digits = 2 if abs(figure) < 1 else 1
+    step = 10**digits
+    margin = max(math.ceil(round(margin * step, 6)), 1) / step
+    if figure > margin:
+        return f"{figure:.{digits}f} ± {margin:.{digits}f} {unit}"
+    most = max(math.ceil(round((figure + margin) * step, 6)) / step, margin)
+    return f"< {most:.{digits}f} {unit}"
+
+
 def _b(us: Any, bare: float) -> str:
     return f"{us / bare:.0f} b" if isinstance(us, (int, float)) else "?"
 
@@ -103,7 +121,7 @@ def _litellm(name: str) -> str:
     cache = result("cache")
     found = cache["litellm"].get(name)
     if isinstance(found, str):
-        return f"litellm as installed {found.split(':')[0]}"
+        return f"litellm {found.split(':')[0]}"
     return f"litellm {_b(found, cache['hits']['llm, no cache']['median_us'])}"
 
 
@@ -117,16 +135,18 @@ def table() -> str:
         **overhead["litellm"].get("versions", {}),
     }
     listed = ", ".join(f"{name} {found}" for name, found in versions.items())
-    bare = overhead["per_call"]["llm"]["median_us"]
+    bare = overhead["per_call"]["llm"]
     return "\n".join(
         [
             *lines,
             "",
             "`b` is the CPU time of a bare `llm` call to an in-process model in the same run",
-            f"({bare:.0f} us here). Cache hits are given as whole calls, all else as what is added.",
-            f"Medians of interleaved rounds on a shared machine ({overhead['machine']}): ratios travel,",
-            "absolute times do not. litellm cannot live beside llm and ran in a process of its own.",
-            f"{listed}; Python {overhead['python']}, {overhead['taken']}.",
+            f"(median {bare['median_us']:.0f} us, quartiles {bare['q1_us']:.0f} and {bare['q3_us']:.0f} us).",
+            "Cache hits are given as whole calls. What is added is the median of the differences within each",
+            f"of {overhead['rounds']} interleaved rounds, ± 1.57 IQR/√n; `<` stands where that reaches zero.",
+            "Ratios travel, absolute times do not. litellm cannot live beside llm: it had its own process.",
+            f"{overhead['machine']}, shared, load {overhead['load']}; Python {overhead['python']},",
+            f"{overhead['taken']}; {listed}.",
             "`make bench` measures anew.",
         ]
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import statistics
 import tempfile
 from typing import Any
 
-from _measure import ANSWER, SYSTEM, USER, measure, save
+from _measure import ANSWER, SYSTEM, USER, in_units, measure, save, summary
 from _peers import litellm_figures
 
 folder = tempfile.TemporaryDirectory()
@@ -58,10 +59,11 @@ def dspy_cases() -> dict[str, Any]:
 
 def main() -> None:
     cases = our_cases() | langchain_cases() | dspy_cases()
-    figures = measure(cases)
-    bare = figures["llm, no cache"]["median_us"]
-    for taken in figures.values():
-        taken["b"] = round(taken["median_us"] / bare, 2)
+    taken = measure(cases)
+    figures = {
+        name: {**summary(values), "b": round(statistics.median(in_units(values, taken["llm, no cache"])), 2)}
+        for name, values in taken.items()
+    }
     content = {
         "unit": "b: the CPU time of the same call without a cache, to an in-process model, in the same run",
         "hits": figures,

@@ -8,35 +8,36 @@ import sys
 from pathlib import Path
 
 from _measure import save
-from _peers import LITELLM_PYTHON
+from _peers import LITELLM_PYTHON, litellm_figures
 
 MODULES = ("llmopt", "llm", "langchain_core.language_models", "dspy")
 
 
-def cpu_ms(python: str, module: str | None, rounds: int = 7) -> float | None:
-    """Return the median CPU milliseconds of importing `module`, or None where it is absent."""
+def cpu_ms(python: str, module: str) -> float | None:
+    """Return the CPU milliseconds of importing `module` once, or None where it is absent."""
     code = (
-        "import time, sys; start = time.process_time(); "
-        + (f"import {module}; " if module else "")
-        + "print((time.process_time() - start) * 1e3, len(sys.modules))"
+        f"import time; start = time.process_time(); import {module}; "
+        "print((time.process_time() - start) * 1e3)"
     )
-    taken = []
-    for _ in range(rounds):
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-        if done.returncode:
-            return None
-        taken.append(float(done.stdout.split()[0]))
-    return round(statistics.median(taken), 2)
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return None if done.returncode else float(done.stdout)
 
 
-def main() -> None:
-    found = {module: cpu_ms(sys.executable, module) for module in MODULES}
+def main(rounds: int = 9) -> None:
+    pythons = dict.fromkeys(MODULES, sys.executable)
     if Path(LITELLM_PYTHON).exists():
-        found["litellm"] = cpu_ms(LITELLM_PYTHON, "litellm")
-    base = found["llm"] or 1.0
+        pythons["litellm"] = LITELLM_PYTHON
+    first = {module: cpu_ms(python, module) for module, python in pythons.items()}  # may write bytecode
+    taken: dict[str, list[float]] = {module: [] for module, ms in first.items() if ms is not None}
+    for _ in range(rounds):
+        for module, values in taken.items():
+            if (ms := cpu_ms(pythons[module], module)) is not None:
+                values.append(ms)
+    found = {module: round(statistics.median(values), 2) for module, values in taken.items()}
     content = {
         "import_cpu_ms": found,
-        "ratio_to_llm": {name: round(value / base, 3) for name, value in found.items() if value is not None},
+        "ratio_to_llm": {module: round(ms / found["llm"], 3) for module, ms in found.items()},
+        "litellm": litellm_figures("versions"),
     }
     save("imports", content, ("llm", "langchain-core", "dspy"))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
-import time
 from typing import Any
 
-from _measure import ANSWER, SYSTEM, USER, measure, save
+from _measure import ANSWER, SYSTEM, USER, added, in_units, measure, save, summary
 from _peers import litellm_figures
 
 folder = tempfile.TemporaryDirectory()
@@ -17,6 +15,8 @@ os.environ["LLM_USER_PATH"] = folder.name
 import llm  # noqa: E402
 
 import llmopt  # noqa: E402
+
+ROUNDS = 41
 
 
 class InProcess(llm.Model):
@@ -41,6 +41,7 @@ def pass_through(call: Any) -> Any:
 
 
 def per_call() -> dict[str, Any]:
+    """Return CPU microseconds per call, and what each case adds in units of the bare call."""
     bare = InProcess((ANSWER,))
     models = {
         "llm": bare,
@@ -56,7 +57,14 @@ def per_call() -> dict[str, Any]:
 
     cases = {name: (asking(model), 1000) for name, model in models.items()}
     cases |= langchain_cases()
-    return measure(cases, finish=llmopt.usage.flush)
+    taken = measure(cases, rounds=ROUNDS, finish=llmopt.usage.flush)
+    in_b = {name: in_units(values, taken["llm"]) for name, values in taken.items()}
+    found: dict[str, Any] = {}
+    for name, values in taken.items():
+        base = "langchain-core invoke" if name.startswith("langchain-core with") else "llm"
+        added_b, margin_b = added(in_b[name], in_b[base])
+        found[name] = {**summary(values), "added_b": added_b, "margin_b": margin_b}
+    return found
 
 
 def langchain_cases() -> dict[str, Any]:
@@ -74,7 +82,7 @@ def langchain_cases() -> dict[str, Any]:
     }
 
 
-def per_event() -> dict[str, float]:
+def per_event() -> dict[str, Any]:
     """Return CPU microseconds per streamed event: llm alone, one `yield from` more, and six flows."""
     events = tuple(f"token {number} " for number in range(4000))
     bare = InProcess(events)
@@ -88,29 +96,22 @@ def per_event() -> dict[str, float]:
         "llm, one `yield from` more": Relaying(events),
         "six pass-through flows": llmopt.wrap(bare, *[pass_through] * 6),
     }
-    taken: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(15):
-        for name, model in models.items():
-            start = time.process_time()
-            model.prompt("stream").text()
-            taken[name].append((time.process_time() - start) / len(events) * 1e6)
-    return {name: round(statistics.median(values), 4) for name, values in taken.items()}
+    cases = {name: ((lambda model=model: model.prompt("stream").text()), 1) for name, model in models.items()}
+    per_stream = measure(cases, rounds=ROUNDS)
+    taken = {name: [value / len(events) for value in values] for name, values in per_stream.items()}
+    found: dict[str, Any] = {}
+    for name, values in taken.items():
+        added_us, margin_us = added(values, taken["llm"])
+        found[name] = {**summary(values), "added_us": added_us, "margin_us": margin_us}
+    return found
 
 
 def main() -> None:
-    calls = per_call()
-    bare = calls["llm"]["median_us"]
-    chain = calls.get("langchain-core invoke")
-    for name, figures in calls.items():
-        base = bare
-        if name.startswith("langchain") and chain:
-            figures["x_llm"] = round(figures["median_us"] / bare, 2)
-            base = chain["median_us"] if name != "langchain-core invoke" else bare
-        figures["added_b"] = round((figures["median_us"] - base) / bare, 2)
     content = {
         "unit": "b: the CPU time of a bare llm call to the same model in the same run",
-        "per_call": calls,
-        "per_event_us": per_event(),
+        "rounds": ROUNDS,
+        "per_call": per_call(),
+        "per_event": per_event(),
         "litellm": litellm_figures("overhead"),
     }
     save("overhead", content, ("llm", "langchain-core"))

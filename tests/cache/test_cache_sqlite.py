@@ -1,4 +1,4 @@
-"""The store in a file: against the same oracle as the one in memory, and against all that befalls files."""
+"""The store in a file: who shares it, leases, all that befalls files. Its contract: test_cache_stores.py."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from llmopt.cache import _sqlite_file as sqlite_file_module
 from llmopt.cache import sqlite as sqlite_module
@@ -28,7 +24,6 @@ from llmopt.errors import ConfigurationError, StoreError
 
 SRC = Path(__file__).parents[2] / "src"
 KEY, OTHER = bytes(32), bytes([1]) * 32
-KEYS = st.sampled_from([bytes([number]) * 32 for number in range(6)])
 
 
 @pytest.fixture
@@ -40,84 +35,6 @@ def path(tmp_path):
 def store(path):
     with SQLiteStore(path, busy_timeout_s=0.05) as store:
         yield store
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("machine")
-
-
-class File(RuleBasedStateMachine):
-    folder: Path
-    number = 0
-
-    @initialize(max_entries=st.integers(1, 4), max_bytes=st.integers(40, 200))
-    def begin(self, max_entries, max_bytes):
-        File.number += 1
-        self.path = self.folder / f"{File.number}.db"
-        self.store = SQLiteStore(self.path, max_entries, max_bytes)
-        self.oracle = OrderedDict()
-        self.evictions = 0
-        self.now = 0.0
-
-    @rule(key=KEYS, size=st.integers(0, 80))
-    def put(self, key, size):
-        self.now += 1.0
-        self.store.put(key, bytes(size), self.now)
-        self.oracle.pop(key, None)
-        if len(key) + size > self.store.max_bytes:
-            return
-        self.oracle[key] = (bytes(size), self.now)
-        while len(self.oracle) > self.store.max_entries or self.bytes > self.store.max_bytes:
-            self.oracle.popitem(last=False)
-            self.evictions += 1
-
-    @rule(key=KEYS)
-    def get(self, key):
-        assert self.store.get(key) == self.oracle.get(key)
-        if key in self.oracle:
-            self.oracle.move_to_end(key)
-
-    @rule(key=KEYS)
-    def delete(self, key):
-        self.store.delete(key)
-        self.oracle.pop(key, None)
-
-    @rule()
-    def clear(self):
-        self.store.clear()
-        self.oracle.clear()
-
-    @rule()
-    def reopen(self):
-        self.store.close()
-
-    @property
-    def bytes(self):
-        return sum(len(key) + len(value) for key, (value, _) in self.oracle.items())
-
-    @rule()
-    def order(self):
-        assert list(self.store) == list(self.oracle)
-
-    @invariant()
-    def counts(self):
-        if hasattr(self, "store"):
-            told = {"entries": len(self.oracle), "bytes": self.bytes, "evictions": self.evictions}
-            assert self.store.stats() == told
-
-    def teardown(self):
-        if hasattr(self, "store"):
-            assert list(self.store) == list(self.oracle)
-            self.store.close()
-
-
-class TestFile(File.TestCase):
-    settings = settings(max_examples=40, stateful_step_count=25)
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, folder):
-        File.folder = folder
 
 
 def test_stores_of_one_file_share_it(path, store):
@@ -134,6 +51,15 @@ def test_it_outlives_the_store(path):
         store.put(KEY, b"value", 1.0)
     with SQLiteStore(path) as store:
         assert store.get(KEY) == (b"value", 1.0)
+
+
+def test_what_was_used_last_outlives_the_store_too(path):
+    with SQLiteStore(path) as store:
+        store.put(KEY, b"value", 1.0)
+        store.put(OTHER, b"value", 2.0)
+        store.get(KEY)
+    with SQLiteStore(path) as store:
+        assert list(store) == [OTHER, KEY]
 
 
 def test_the_file_is_its_owners_alone(path, store):
@@ -401,8 +327,6 @@ def test_a_copy_opens_the_same_file(store, twin):
     [
         ({"path": ":memory:"}, "no file"),
         ({"path": ""}, "no file"),
-        ({"path": "a", "max_entries": 0}, "max_entries=0 is wrong"),
-        ({"path": "a", "max_bytes": 1.5}, "max_bytes=1.5 is wrong"),
         ({"path": "a", "lease_s": -1}, "lease_s=-1 is wrong"),
         ({"path": "a", "busy_timeout_s": float("inf")}, "busy_timeout_s=inf is wrong"),
     ],

@@ -6,10 +6,8 @@ import pytest
 
 import llmopt
 
-from ..middleware.conftest import WORLDS, World, server
+from ..middleware.conftest import WORLDS, World
 from .stage import Stage
-
-__all__ = ["server"]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from llmopt.testing import (
     ScriptedKeyModel,
     ScriptedModel,
     VirtualClock,
-    openai_server,
 )
 from llmopt.types import Trace
 
@@ -215,13 +214,6 @@ def bounded(work: Callable[[], Any]) -> Future[Any]:
 
     threading.Thread(target=copy_context().run, args=(main,), daemon=True).start()
     return done
-
-
-@pytest.fixture
-def server():
-    """A provider on this machine, over real HTTP."""
-    with openai_server() as running:
-        yield running
 
 
 @pytest.fixture(params=WORLDS)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
-import certifi
 import llm.plugins
 import pytest
 import sqlite_utils
@@ -15,25 +13,6 @@ from llm.cli import cli
 from llm.migrations import migrate
 
 import llmopt.plugin
-from llmopt.testing.server import openai_server
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _small_certificate_store(tmp_path_factory):
-    """Every new client reads all of certifi's certificates, which takes longer than the test."""
-    first = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
-    store = tmp_path_factory.mktemp("tls") / "one.pem"
-    store.write_text("".join(first[:2]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(store))
-        yield
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        running.keep_alive = False
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from llmopt.plugin import cli_stack, register_models
 from llmopt.testing import AsyncScriptedModel, ScriptedModel
 from llmopt.testing.server import Answer, ToolCall
 
+pytestmark = pytest.mark.usefixtures("small_certificate_store", "one_request_a_connection")
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
 
 

@@ -7,13 +7,7 @@ from anthropic import Anthropic
 from llm.default_plugins.openai_models import Completion, OpenAIEmbeddingModel
 from openai import OpenAI
 
-from llmopt.testing.server import Answer, openai_server
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
+from llmopt.testing.server import Answer
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from pathlib import Path
 
 import anthropic
-import certifi
 import httpx2
 import openai
 import pytest
 from llm.default_plugins.openai_models import AsyncChat, AsyncResponses, Chat, Responses
 from llm_anthropic import AsyncClaudeMessages, ClaudeMessages
 
-from llmopt.testing.server import Answer, ToolCall, openai_server
+from llmopt.testing.server import Answer, ToolCall
 
+pytestmark = pytest.mark.usefixtures("small_certificate_store", "one_request_a_connection")
 FINAL = {"x-should-retry": "false"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_certificate_store(tmp_path_factory):
-    """Every new client reads all of certifi's certificates, which takes longer than the test."""
-    first = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
-    store = tmp_path_factory.mktemp("tls") / "one.pem"
-    store.write_text("".join(first[:2]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(store))
-        yield
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        running.keep_alive = False
-        yield running
 
 
 class Impatient(Chat):

@@ -26,12 +26,6 @@ ASK = {"model": "echo", "messages": [{"role": "user", "content": "Hold fire, now
 
 
 @pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
 def client(server):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
     yield connection

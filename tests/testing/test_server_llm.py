@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
-import certifi
 import llm
 import pytest
 from anthropic import Anthropic
@@ -18,31 +16,14 @@ from llm.default_plugins.openai_models import (
 from llm_anthropic import AsyncClaudeMessages, ClaudeMessages
 from openai import OpenAI
 
-from llmopt.testing.server import Answer, PrefixCache, Tokens, ToolCall, openai_server
+from llmopt.testing.server import Answer, PrefixCache, Tokens, ToolCall
 
+pytestmark = pytest.mark.usefixtures("small_certificate_store", "one_request_a_connection")
 SCHEMA = {
     "type": "object",
     "properties": {"unit": {"type": "string"}, "x": {"type": "integer"}},
     "required": ["unit", "x"],
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_certificate_store(tmp_path_factory):
-    """Every new client reads all of certifi's certificates, which takes longer than the test."""
-    first = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
-    store = tmp_path_factory.mktemp("tls") / "one.pem"
-    store.write_text("".join(first[:2]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(store))
-        yield
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        running.keep_alive = False
-        yield running
 
 
 def openai_model(kind, server, **options):

@@ -1,12 +1,14 @@
-"""One table of checks for llm's four kinds of models: sync and async, with and without a key."""
+"""llm's four kinds of models, sync and async, with and without a key; event loops; a pool of SDK clients."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import trio
 from llm.parts import Message, TextPart
 
 import llmopt
@@ -20,6 +22,8 @@ from llmopt.testing import (
     VirtualClock,
 )
 from llmopt.types import Call, Flow, Trace, Usage
+from llmopt.wrapping import pool as pool_module
+from llmopt.wrapping._clients import MAX_CLIENTS, Pool
 
 KINDS = (ScriptedModel, ScriptedKeyModel, AsyncScriptedModel, AsyncScriptedKeyModel)
 
@@ -110,3 +114,27 @@ def squeezing() -> Any:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def pool_limit():
+    return MAX_CLIENTS
+
+
+@pytest.fixture
+def pool(monkeypatch, pool_limit):
+    """A pool of SDK clients that only this test uses."""
+    own = Pool(pool_limit)
+    monkeypatch.setattr(pool_module, "POOL", own)
+    yield own
+    own.close()
+
+
+def in_asyncio(main):
+    asyncio.run(main())
+
+
+@pytest.fixture(params=[in_asyncio, trio.run], ids=["asyncio", "trio"])
+def run(request):
+    """Runs a coroutine function in a new event loop."""
+    return request.param

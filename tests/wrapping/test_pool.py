@@ -11,27 +11,13 @@ import openai
 import pytest
 from llm.default_plugins.openai_models import AsyncChat, Chat, Completion, Responses
 
-from llmopt.testing.server import Answer, openai_server
+from llmopt.testing.server import Answer
 from llmopt.wrapping import pool as pool_module
 from llmopt.wrapping import wrap
 from llmopt.wrapping._clients import Pool
 
+pytestmark = pytest.mark.usefixtures("pool")
 MANY = 4
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def pool(monkeypatch):
-    """A pool of the test's own."""
-    own = Pool()
-    monkeypatch.setattr(pool_module, "POOL", own)
-    yield own
-    own.close()
 
 
 @pytest.fixture

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import anthropic
 import llm_anthropic
 import pytest
-import trio
 from llm_anthropic import AsyncClaudeMessages, ClaudeMessages
 
-from llmopt.testing.server import Answer, openai_server
+from llmopt.testing.server import Answer
 from llmopt.wrapping import pool as pool_module
 from llmopt.wrapping import wrap
-from llmopt.wrapping._clients import Pool
 
+pytestmark = pytest.mark.usefixtures("pool")
 MANY = 4
-
-
-def in_asyncio(main):
-    asyncio.run(main())
-
-
-RUNS = [in_asyncio, trio.run]
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _pool(monkeypatch):
-    own = Pool()
-    monkeypatch.setattr(pool_module, "POOL", own)
-    yield
-    own.close()
 
 
 @pytest.fixture
@@ -70,7 +46,6 @@ def test_counting_tokens_takes_the_same_connection(server, model):
     assert server.connections == 1
 
 
-@pytest.mark.parametrize("run", RUNS)
 def test_many_async_calls_take_one_connection(server, model, run):
     asked = model(AsyncClaudeMessages)
 

@@ -17,28 +17,13 @@ from llmopt.chain.clock import SystemClock
 from llmopt.chain.limits import Pace, Waiter, waiter
 from llmopt.errors import Abandoned, CallTimeout
 from llmopt.testing import VirtualClock
-from llmopt.testing.server import Answer, openai_server
+from llmopt.testing.server import Answer
 from llmopt.types import Limits
 from llmopt.wrapping import _http
-from llmopt.wrapping import pool as pool_module
-from llmopt.wrapping._clients import Pool
 
+pytestmark = pytest.mark.usefixtures("pool")
 SOON_S = 1.5  # 0.25 s after the deadline, then the SDK's pause before it would ask again: at most 0.5 s
 NAMES = ("connect", "read", "write", "pool")
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _pool(monkeypatch):
-    own = Pool()
-    monkeypatch.setattr(pool_module, "POOL", own)
-    yield
-    own.close()
 
 
 @pytest.fixture(params=[Chat, Responses, ClaudeMessages])

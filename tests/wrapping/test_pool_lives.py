@@ -9,34 +9,16 @@ import sys
 import weakref
 
 import pytest
-import trio
 from llm.default_plugins.openai_models import AsyncChat, Chat
 
-from llmopt.testing.server import Answer, openai_server
-from llmopt.wrapping import pool as pool_module
+from llmopt.testing.server import Answer
 from llmopt.wrapping import wrap
-from llmopt.wrapping._clients import Pool, Shelf
-
-
-def in_asyncio(main):
-    asyncio.run(main())
-
-
-RUNS = [in_asyncio, trio.run]
+from llmopt.wrapping._clients import Shelf
 
 
 @pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture
-def pool(monkeypatch):
-    own = Pool(limit=2)
-    monkeypatch.setattr(pool_module, "POOL", own)
-    yield own
-    own.close()
+def pool_limit():
+    return 2
 
 
 def model(server, cls=AsyncChat, key="one"):
@@ -45,7 +27,6 @@ def model(server, cls=AsyncChat, key="one"):
     return wrap(plain, default=False)
 
 
-@pytest.mark.parametrize("run", RUNS)
 def test_every_event_loop_has_a_client_that_ends_with_it(server, pool, run):
     asked = model(server)
     clients = []
@@ -132,7 +113,6 @@ def test_the_least_recently_used_client_goes_and_is_closed_once_unused(server, p
     assert http() is None or http().is_closed
 
 
-@pytest.mark.parametrize("run", RUNS)
 def test_the_same_in_an_event_loop(server, pool, run):
     models = [model(server, AsyncChat, key) for key in ("one", "two", "three")]
 

@@ -9,39 +9,16 @@ from types import SimpleNamespace
 
 import openai
 import pytest
-import trio
 from llm.default_plugins.openai_models import AsyncChat, AsyncResponses, Chat, Responses
 
-from llmopt.testing.server import Answer, openai_server
+from llmopt.testing.server import Answer
 from llmopt.wrapping import _http, wrap
-from llmopt.wrapping import pool as pool_module
-from llmopt.wrapping._clients import Pool
 from llmopt.wrapping._opened import Opened, tidy
 
+pytestmark = pytest.mark.usefixtures("pool")
 SLOW = Answer(chunks=("a", "b", "c", "d"), chunk_delay_s=0.2)
 HTTPX = _http._library(openai.DefaultHttpxClient)
 LATE_S = 3.0
-
-
-def in_asyncio(main):
-    asyncio.run(main())
-
-
-RUNS = [in_asyncio, trio.run]
-
-
-@pytest.fixture
-def server():
-    with openai_server() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _pool(monkeypatch):
-    own = Pool()
-    monkeypatch.setattr(pool_module, "POOL", own)
-    yield
-    own.close()
 
 
 def model(server, cls):
@@ -131,7 +108,6 @@ async def first_of(asked):
     await response._generator.aclose()  # newer versions of llm do so themselves
 
 
-@pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("cls", [AsyncResponses, AsyncChat])
 @pytest.mark.parametrize("middlewares", [(), (passes,)])
 # openai leaves its own generators behind, as it does without llmopt; only trio complains about it.
