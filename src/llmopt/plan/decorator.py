@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..types import Store
+from ..chain.clock import SystemClock
+from ..types import Clock, Store
 from .cost_model import CostModel
 from .planner import Planner
 from .prompt import Profile
@@ -41,6 +42,7 @@ def planner(
     context_tokens: int = 128_000,
     output_tokens: int = 16_384,
     options: Mapping[str, Any] | None = None,
+    clock: Clock | None = None,
 ) -> Callable[[Callable[..., Any]], Planner]:
     """Make a planner of a function that says what an agent sees.
 
@@ -75,6 +77,7 @@ def planner(
         context_tokens: tokens that a prompt and its answer may have.
         output_tokens: tokens that an answer may have.
         options: options of the model.
+        clock: times the plans; deadlines and gathering go by real time.
 
     Returns:
         A decorator: of a function, async or not, of an agent, or of a method of one.
@@ -118,5 +121,6 @@ def planner(
         context_tokens,
         output_tokens,
         dict(options or {}),
+        clock or SystemClock(),
     )
     return lambda snapshot: Planner(snapshot, settings)

@@ -7,7 +7,6 @@ from functools import cached_property, partial, update_wrapper
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ..chain.clock import SystemClock
 from ..errors import ConfigurationError
 from ..tokens import TokenCounter
 from ..tokens import counter as counter_for
@@ -44,10 +43,9 @@ class Planner:
     def __init__(self, snapshot: Callable[..., Any], settings: Settings) -> None:
         self._snapshot = snapshot
         self._settings = settings
-        self._clock = SystemClock()
         recall = None
         if settings.cache is not None:
-            recall = Recall(settings.cache, settings.cache_ttl_s, self._clock)
+            recall = Recall(settings.cache, settings.cache_ttl_s, settings.clock)
         self._memory = Memory(QualityBook(), recall)
         self._counter: TokenCounter | None = None
         self._is_async = iscoroutinefunction(snapshot)
@@ -149,7 +147,7 @@ class Planner:
 
     def _performance(self, seen: Sequence[Seen]) -> Performance:
         assembly = assemble(self._settings, self._memory, seen, self.counter)
-        return Performance(self._settings, assembly, self._memory, self._clock)
+        return Performance(self._settings, assembly, self._memory, self._settings.clock)
 
     def _seen_now(self, agent: Any) -> Seen:
         snapshot = self._snapshot(agent)

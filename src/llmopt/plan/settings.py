@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from ..chain.clock import SystemClock
 from ..compress.roles import Role, role_of
 from ..errors import ConfigurationError
 from ..resilience._common import is_count, is_number, require
-from ..types import Store
+from ..types import Clock, Store
 from .cost_model import CostModel
 from .prompt import Profile
 from .role_tools import tools_of
@@ -55,6 +56,7 @@ class Settings:
     context_tokens: int = 128_000
     output_tokens: int = 16_384
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         _require(callable(getattr(self.model, "prompt", None)), "model", self.model, "an llm model")

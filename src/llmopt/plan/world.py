@@ -94,11 +94,11 @@ def _shared(
     key = _id_key(values)
     if key is None:
         return _NONE, values
-    shared, own = _merged(values, key)
-    if _size(shared) + sum(map(_size, own)) >= sum(map(_size, values)):
+    things, left = _merged(values, key)
+    if _size(things) + sum(map(_size, left)) >= sum(map(_size, values)):
         return _NONE, values
     merged[path] = key
-    return shared, own
+    return things, left
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
