@@ -43,7 +43,7 @@ class Gatherer:
         """Wait for the plan of one agent."""
         places = self._open.get()
         if places is None:
-            places = {}
+            places = dict[AgentId, _Place]()
             self._open.set(places)
             spawn(self._run, places)
         place = places.setdefault(seen.id, _Place(seen))

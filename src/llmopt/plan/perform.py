@@ -83,7 +83,7 @@ class Performance:
 
     def _prompt(self, ask: Ask) -> Any:
         settings = self._settings
-        model = settings.model if ask.tier is None else settings.fallback[ask.tier]
+        model: Any = settings.model if ask.tier is None else settings.fallback[ask.tier]
         system = self._job(ask).scene.brief.system
         return model.prompt(self._text(ask), system=system, **settings.options)
 
@@ -129,19 +129,20 @@ class Performance:
     def _steps(self, agent: AgentId, made: Any) -> tuple[Step, ...]:
         """Turn what a fallback has made into steps: a plan, steps, or what a row would hold."""
         scene = next(job.scene for job in self._assembly.jobs if agent in job.scene.handles)
-        given = [made] if isinstance(made, Step) else made
-        if isinstance(given, Plan) or (
-            isinstance(given, Sequence) and all(isinstance(s, Step) for s in given)
-        ):
-            given = [[step.tool, dict(step.args)] for step in given]
         handle = scene.handles.handle_of(agent)
-        row: Any = {"agent": handle, **given} if isinstance(given, Mapping) else [handle, *given]
+        row: Any = {"agent": handle, **made} if isinstance(made, Mapping) else [handle, *_listed(made)]
         read = parse_row(
             row, scene.brief.tools, scene.handles, max_steps=scene.brief.max_steps, allow_empty=True
         )
         if isinstance(read, RowFault):
             raise PlanValidationError(read.reason, agent_id=agent, raw=read.raw)
         return read.steps
+
+
+def _listed(made: Any) -> list[Any]:
+    """Return the steps of a plan, or some steps, as the lists that a row would hold."""
+    given: list[Any] = [made] if isinstance(made, Step) else list(made)
+    return [[step.tool, dict(step.args)] if isinstance(step, Step) else step for step in given]
 
 
 def name_of(tier: Any) -> str:

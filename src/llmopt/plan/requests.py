@@ -37,7 +37,7 @@ def listen(prompt: Prompt, enough: Enough, labels: Labels, ask: Ask) -> Generato
         response = prompt(ask)
         with closing(response.stream_events()) as events:
             with labels(ask):  # the model is asked here; whoever gets our events has a context of its own
-                first = list(islice(events, 1))
+                first: list[Any] = list(islice(events, 1))
             for event in chain(first, events):
                 if text := text_of(event):
                     yield Said(ask, text, response.id)
