@@ -97,7 +97,8 @@ def planner(
         >>> plan.status, str(plan[0])
         ('ok', 'wait(seconds=2)')
     """
-    tiers = tuple(fallback) if isinstance(fallback, (list, tuple)) else (fallback,)
+    listed: Any = fallback
+    tiers = tuple(listed) if isinstance(listed, (list, tuple)) else (listed,)
     settings = Settings(
         model,
         role,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, cast
 
 from ..errors import PlanValidationError
 from ..types import Clock
@@ -16,6 +16,7 @@ from .assembly import Assembly, Job, Memory
 from .desk import Desk
 from .drive import AsyncSource, Source
 from .events import Callback, Office, Reader
+from .handles import Handle
 from .quality import Outcome
 from .reading import PlanReader
 from .rows import RowFault, parse_row
@@ -130,7 +131,7 @@ class Performance:
         """Turn what a fallback has made into steps: a plan, steps, or what a row would hold."""
         scene = next(job.scene for job in self._assembly.jobs if agent in job.scene.handles)
         handle = scene.handles.handle_of(agent)
-        row: Any = {"agent": handle, **made} if isinstance(made, Mapping) else [handle, *_listed(made)]
+        row = _row(handle, made)
         read = parse_row(
             row, scene.brief.tools, scene.handles, max_steps=scene.brief.max_steps, allow_empty=True
         )
@@ -139,10 +140,12 @@ class Performance:
         return read.steps
 
 
-def _listed(made: Any) -> list[Any]:
-    """Return the steps of a plan, or some steps, as the lists that a row would hold."""
+def _row(handle: Handle, made: Any) -> dict[str, Any] | list[Any]:
+    """Return the row that a model would have written; `made` is a plan, a step, steps, or such a row's rest."""
+    if isinstance(made, Mapping):
+        return {"agent": handle, **cast("Mapping[str, Any]", made)}
     given: list[Any] = [made] if isinstance(made, Step) else list(made)
-    return [[step.tool, dict(step.args)] if isinstance(step, Step) else step for step in given]
+    return [handle, *([step.tool, dict(step.args)] if isinstance(step, Step) else step for step in given)]
 
 
 def name_of(tier: Any) -> str:
