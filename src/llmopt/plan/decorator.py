@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..chain.clock import SystemClock
 from ..types import Clock, Store
@@ -98,7 +98,8 @@ def planner(
         ('ok', 'wait(seconds=2)')
     """
     listed: Any = fallback
-    tiers = tuple(listed) if isinstance(listed, (list, tuple)) else (listed,)
+    several = isinstance(listed, (list, tuple))
+    tiers: tuple[Tier, ...] = tuple(cast("list[Tier]", listed)) if several else (listed,)
     settings = Settings(
         model,
         role,
