@@ -73,8 +73,11 @@ def main() -> None:
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="What the world is made from.")
 @click.option("--log", type=FILE, help="Usage log to write to, if not the one in llm's folder.")
+@click.option("--explain", is_flag=True, help="Print the first prompt and its tokens by part; ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print plans and figures as JSON.")
-def demo(model: str | None, agents: int, seed: int, log: Path | None, as_json: bool) -> None:  # noqa: FBT001
+def demo(
+    model: str | None, agents: int, seed: int, log: Path | None, *, explain: bool, as_json: bool
+) -> None:
     """Plan for ten game agents, and see what llmopt does about it.
 
     Needs no key and no network: unless a model is named, a simulated one answers.
@@ -85,23 +88,24 @@ def demo(model: str | None, agents: int, seed: int, log: Path | None, as_json: b
     from .usage.database import default_path
 
     shown = Demo(_model(model), log.absolute() if log else default_path(), agents, seed)
+    if explain:
+        explained = shown.explain()
+        click.echo(f"{explained}\n\n{explained.prompt}")
+        return
     if as_json:
         click.echo(json.dumps(values(shown, _run(shown, Silent())), indent=2))
         return
-    screen = Screen(sys.stdout, sys.stdout.isatty(), min(WIDTH, shutil.get_terminal_size().columns - 1))
+    width = min(WIDTH, shutil.get_terminal_size().columns - 1)
+    screen = Screen(sys.stdout, shown.model, width)
     screen.say("\n".join(introduction(shown)))
-    try:
-        played = _run(shown, screen)
-    finally:
-        screen.end_line()
-    screen.say("\n".join(closing(shown, played)))
+    screen.say("\n".join(closing(shown, _run(shown, screen))))
 
 
 def _model(name: str | None) -> Any:
     if name is None:
         from .demo.model import SimulatedModel
 
-        return SimulatedModel()
+        return SimulatedModel(mistakes=1)
     import llm
 
     from .wrapping import unwrap

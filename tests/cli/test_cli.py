@@ -58,8 +58,9 @@ def install():
     llm.plugins.pm.unregister(plugin)
 
 
-def wait(prompt):
-    return json.dumps({"agent": int(prompt.prompt.split()[1]), "steps": ["wait"]})
+def heal(prompt):
+    table = prompt.prompt.rpartition("Agents:\n")[2].partition("\n\n")[0]
+    return "".join(f'[{row["agent"]},["heal"]]\n' for row in llmopt.compress.decode(table))
 
 
 class TestDemo:
@@ -67,38 +68,48 @@ class TestDemo:
         shown = run("demo", "--agents", "2")
         assert "SIMULATION" in shown
         assert shown.count("\n  1 tactical ") == 2
-        assert "answered from the cache" in shown
+        assert " repaired " in shown
+        assert "input tokens that were sent" in shown
         assert str(user_dir / "llmopt" / "usage.db") in shown
-        assert shown.endswith("See them with:  llmopt log -n 4\n")
-        assert len(json.loads(run("log", "-n", "4", "--json"))) == 4
+        assert shown.endswith("See them with:  llmopt log -n 3\n")
+        assert len(json.loads(run("log", "-n", "4", "--json"))) == 3
 
     def test_json_is_all_that_it_prints(self, user_dir):
         shown = json.loads(run("demo", "--agents", "1", "--json", "--log", str(user_dir / "other.db")))
-        assert (shown["simulated"], shown["logged"]) == (True, 2)
+        assert (shown["simulated"], shown["logged"]) == (True, 3)
         assert shown["log"] == str(user_dir / "other.db")
-        assert len(json.loads(run("log", "--json", "--db", str(user_dir / "other.db")))) == 2
+        assert len(json.loads(run("log", "--json", "--db", str(user_dir / "other.db")))) == 3
+
+    def test_explains_the_first_prompt_and_asks_nothing(self, install, user_dir):
+        model = ScriptedModel(heal, model_id="mine")
+        install(model)
+        shown = run("demo", "-m", "mine", "--explain")
+        assert shown.startswith("10 agents in 1 request")
+        assert shown.index("world: enemies") < shown.index("\nWorld:\n") < shown.index("\nAgents:\n")
+        assert not model.calls
+        assert not (user_dir / "llmopt").exists()
 
     def test_asks_an_installed_model(self, install):
-        model = ScriptedModel(wait, model_id="mine")
+        model = ScriptedModel(heal, model_id="mine")
         install(model)
         shown = run("demo", "-m", "mine", "--agents", "3")
         assert "SIMULATION" not in shown
-        assert "wait" in shown
-        assert len(model.calls) == 3 + 2
+        assert "heal()" in shown
+        assert len(model.calls) == 2
 
     def test_a_model_that_is_wrapped_already_is_asked_without_that(self, install):
         def refuse(call):
             raise AssertionError(call)
             yield
 
-        install(llmopt.wrap(ScriptedModel(wait, model_id="mine"), refuse))
-        assert "wait" in run("demo", "-m", "mine", "--agents", "1")
+        install(llmopt.wrap(ScriptedModel(heal, model_id="mine"), refuse))
+        assert "heal()" in run("demo", "-m", "mine", "--agents", "1")
 
-    def test_shows_a_malformed_plan_and_goes_on(self, install):
-        install(ScriptedModel(["No idea.", '{"agent": 2, "steps": ["wait"]}'], model_id="mine"))
+    def test_who_is_left_out_gets_a_plan_by_the_rules_and_the_demo_goes_on(self, install):
+        install(ScriptedModel(['[2,["heal"]]', *["No idea."] * 9], model_id="mine"))
         shown = run("demo", "-m", "mine", "--agents", "2")
-        assert "malformed: no JSON object in 'No idea.'" in shown
-        assert re.search(r" model +\d+ ms  wait\n", shown)
+        assert re.search(r"  2 stealth +ok +\d+ ms  heal\(\)\n", shown)
+        assert re.search(r"  1 tactical +fallback +\d+ ms  \w+\(", shown)
 
     def test_an_unknown_model_costs_one_line(self):
         assert run("demo", "-m", "nope", exit_code=1).splitlines() == [
@@ -106,7 +117,7 @@ class TestDemo:
         ]
 
     def test_a_missing_key_costs_one_line(self, install):
-        install(ScriptedKeyModel(wait, model_id="mine"))
+        install(ScriptedKeyModel(heal, model_id="mine"))
         (line,) = run("demo", "-m", "mine", exit_code=1).splitlines()
         assert line.startswith("Error: mine does not answer: No key found")
         assert "llm keys set scripted" in line
@@ -285,7 +296,7 @@ print(result.exit_code, "llm" in sys.modules, "sqlite3" in sys.modules, time.pro
         assert float(cpu_s) < 2.0
 
     @pytest.mark.skipif(sys.platform == "win32", reason="a pty is a thing of Unix")
-    def test_a_terminal_sees_lines_grow(self, user_dir):
+    def test_a_terminal_sees_plans_before_the_end(self, user_dir):
         import pty
 
         master, slave = pty.openpty()
@@ -293,18 +304,20 @@ print(result.exit_code, "llm" in sys.modules, "sqlite3" in sys.modules, time.pro
         env = {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "80"}
         process = subprocess.Popen(command, stdout=slave, stderr=slave, env=env, close_fds=True)
         os.close(slave)
-        shown = b""
+        shown: list[bytes] = []
         try:
             while chunk := os.read(master, 65536):
-                shown += chunk
+                shown.append(chunk)
         except OSError:  # the other side has ended
             pass
         finally:
             os.close(master)
         assert process.wait() == 0
-        first = next(line for line in shown.decode().split("\r\n") if line.startswith("  1 "))
-        assert len(first.split("\r")) > 10
-        assert "model" in first.split("\r")[-1]
+        first = next(
+            chunk for chunk in shown if b"\n  1 tactical" in chunk or chunk.startswith(b"  1 tactical")
+        )
+        assert b"together" not in first
+        assert b"together" in b"".join(shown)
 
 
 def test_the_table_fits_a_terminal_by_cutting_models_names(monkeypatch):

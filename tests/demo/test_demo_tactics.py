@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmopt.demo.tactics import ENGAGE_M, LOW_AMMO_ROUNDS, LOW_HP, decide
+from llmopt.demo.tactics import ENGAGE_M, LOW_AMMO_ROUNDS, LOW_HP, MAX_STEPS, TOOLS, decide, heuristic
 from llmopt.demo.world import ROLES, battle, snapshot
+from llmopt.plan import Tools
+from llmopt.plan.handles import Handles
+from llmopt.plan.rows import Row, parse_row
 
 numbers = st.integers(0, 60)
 places = st.fixed_dictionaries({"x": numbers, "y": numbers})
@@ -32,18 +35,24 @@ snapshots = st.fixed_dictionaries(
 
 
 def acts(seen):
-    return [step["act"] for step in decide(seen)["steps"]]
+    return [tool for tool, *_ in decide(seen)]
 
 
-def away_m(thing, seen):
-    return dist(*((place["pos"]["x"], place["pos"]["y"]) for place in (thing, seen)))
+def away_m(place, seen):
+    return dist((place["x"], place["y"]), (seen["pos"]["x"], seen["pos"]["y"]))
 
 
 @given(snapshots)
-def test_every_plan_is_for_its_agent_and_short(seen):
-    plan = decide(seen)
-    assert plan["agent"] == seen["agent"]
-    assert 1 <= len(plan["steps"]) <= 3
+def test_every_plan_is_one_that_the_tools_allow(seen):
+    read = parse_row([1, *decide(seen)], Tools.of(TOOLS), Handles.of([1]), max_steps=MAX_STEPS)
+    assert isinstance(read, Row), read
+    assert not read.repairs
+
+
+def test_the_fallback_goes_by_the_same_rules():
+    world = battle(1, seed=3)
+    seen = snapshot(world, world.agents[0])
+    assert heuristic(world.agents[0], seen) == decide(seen)
 
 
 @given(snapshots)
@@ -65,24 +74,24 @@ def test_who_is_short_of_ammo_reloads_and_hides_from_enemies(seen):
 @given(snapshots)
 def test_the_nearest_enemy_is_attacked_if_it_is_near_enough_for_the_role(seen):
     seen = {**seen, "hp": 100, "ammo": 10}
-    first, *others = decide(seen)["steps"]
-    nearest_m = min((away_m(enemy, seen) for enemy in seen["enemies"]), default=None)
+    *others, last = decide(seen)
+    nearest_m = min((away_m(enemy["pos"], seen) for enemy in seen["enemies"]), default=None)
+    assert last == ["move_to", seen["objective"]["pos"]["x"], seen["objective"]["pos"]["y"]]
     if nearest_m is None or nearest_m > ENGAGE_M[seen["role"]]:
-        assert first == {"act": "move_to", "pos": seen["objective"]["pos"]}
         assert others == []
     else:
-        targets = [enemy["id"] for enemy in seen["enemies"] if away_m(enemy, seen) == nearest_m]
-        assert first["act"] == "attack"
-        assert first["target"] in targets
-        assert 0 < first["rounds"] <= seen["ammo"]
+        ((tool, target, rounds),) = others
+        assert tool == "attack"
+        assert target in [enemy["id"] for enemy in seen["enemies"] if away_m(enemy["pos"], seen) == nearest_m]
+        assert 0 < rounds <= seen["ammo"]
 
 
 @given(snapshots)
 def test_cover_is_the_nearest_there_is(seen):
-    (first, *_) = decide({**seen, "hp": 1})["steps"]
+    (_, *place), _ = decide({**seen, "hp": 1})
     if seen["cover"]:
-        nearest_m = min(away_m(cover, seen) for cover in seen["cover"])
-        assert away_m(first, seen) == nearest_m
+        nearest_m = min(away_m(cover["pos"], seen) for cover in seen["cover"])
+        assert away_m(dict(zip("xy", place, strict=True)), seen) == nearest_m
 
 
 @pytest.mark.parametrize("seed", range(5))

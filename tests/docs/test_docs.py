@@ -1,7 +1,8 @@
 """Runs what the documentation shows: the python blocks of README.md and docs/, and docstring examples.
 
 The blocks of one page share a namespace and run in order, in an empty folder; `await` may stand at their
-top level. A block that cannot run says so in the line before it: `<!-- skip: reason -->`.
+top level. A block that cannot run says so in the line before it: `<!-- skip: reason -->`. A text block right
+after one is what that prints, but for white space.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ from types import ModuleType
 
 import pytest
 
+from llmopt.compress import decode
+from llmopt.testing.server import Answer
+
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 BLOCK = re.compile(
     r"^(?:[ \t]*<!-- skip: (?P<reason>.+?) -->\n+)?"
-    r"(?P<indent>[ \t]*)```(?:python|py)\b[^\n]*\n(?P<code>.*?)^(?P=indent)```[ \t]*$",
+    r"(?P<indent>[ \t]*)```(?:python|py)\b[^\n]*\n(?P<code>.*?)^(?P=indent)```[ \t]*$"
+    r"(?:\n+(?P=indent)```text\n(?P<printed>.*?)^(?P=indent)```[ \t]*$)?",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -36,6 +41,7 @@ class Block:
     line: int
     code: str
     reason: str | None
+    printed: str | None = None
 
     def run(self, module: ModuleType) -> None:
         padding = "\n" * (self.line - 1)  # tracebacks then show the line of the page
@@ -49,7 +55,13 @@ class Block:
 def blocks_of(path: Path) -> list[Block]:
     text = path.read_text(encoding="utf-8")
     return [
-        Block(path, text.count("\n", 0, m.start("code")) + 1, textwrap.dedent(m["code"]), m["reason"])
+        Block(
+            path,
+            text.count("\n", 0, m.start("code")) + 1,
+            textwrap.dedent(m["code"]),
+            m["reason"],
+            m["printed"],
+        )
         for m in BLOCK.finditer(text)
     ]
 
@@ -87,20 +99,34 @@ def provider(monkeypatch, server):
     """A provider for the models that pages name: llm's own code asks a local server in its place."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-reader")
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    server.handler = planned
+
+
+def planned(request):
+    """Answer a planner with a plan for each agent, and all else as the server would."""
+    _, asks, table = request.user_text.rpartition("Agents:\n")
+    if not asks:
+        return None
+    agents = [row["agent"] for row in decode(table.partition("\n\n")[0])]
+    return Answer(chunks=[f'["{agent}",["move_to",10,5]]\n' for agent in agents])
 
 
 @pytest.mark.parametrize("blocks", cases())
 @pytest.mark.usefixtures("provider")
-def test_page(blocks, monkeypatch):
+def test_page(blocks, monkeypatch, capsys):
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)  # dataclasses look their module up
     for block in blocks:
         block.run(module)
+        said = capsys.readouterr().out
+        if block.printed is not None:
+            assert said.split() == block.printed.split(), said
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
 @pytest.mark.usefixtures("provider")
-def test_example(path):
+def test_example(path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
 
 
@@ -153,12 +179,17 @@ class TestRunner:
         seen.append(x)
         1 / 0
         ```
+
+        ```text
+        what it prints
+        ```
         """
 
     def test_blocks_are_found_run_in_order_and_traced_to_their_line(self, tmp_path):
         path = tmp_path / "page.md"
         path.write_text(textwrap.dedent(self.PAGE), encoding="utf-8")
         skipped, first, second = blocks_of(path)
+        assert [block.printed for block in (skipped, first, second)] == [None, None, "what it prints\n"]
         assert (skipped.reason, first.reason, second.reason) == ("needs a key", None, None)
         module = ModuleType("page")
         module.seen = []

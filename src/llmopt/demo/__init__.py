@@ -1,4 +1,4 @@
-"""`llmopt demo`: game agents are planned for, one by one, through a wrapped model, at two moments in a row.
+"""`llmopt demo`: `llmopt.planner` plans for a squad of game agents, at two moments in a row.
 
 Nothing is made up: the calls go through `llmopt.wrap`, the plans are read from the model's answers, and the
 figures are those of the run. Unless a model is named a simulated one answers, and the output says so.

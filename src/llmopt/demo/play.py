@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import usage
 from ..chain.clock import SystemClock
 from ..errors import ConfigurationError
-from ..middleware.cache import Cache
 from ..middleware.retry import Retry
 from ..middleware.timeout import Timeout
 from ..middleware.usage_log import UsageLog
-from ..types import Clock
-from .run import Planner, Tick, Watch
-from .world import battle, skirmish, snapshot
+from ..plan import Explanation
+from ..types import Clock, Middleware
+from .run import Squad, Tick, Watch
+from .world import battle, skirmish
+
+if TYPE_CHECKING:
+    from ..tokens import TokenCounter
 
 __all__ = ["Demo", "Played"]
 
@@ -27,10 +30,12 @@ class Played:
     Attributes:
         ticks: the two moments.
         logged: how many calls the usage log has taken.
+        exact: whether the tokens of prompts that were not sent are counted with the model's own tokenizer.
     """
 
     ticks: tuple[Tick, ...]
     logged: int
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Demo:
         log: path of the usage log.
         agents: how many agents there are.
         seed: what the world is made from.
-        clock: the time that the chain goes by.
+        clock: the time that all goes by.
 
     Raises:
         ConfigurationError: there is no agent.
@@ -54,10 +59,10 @@ class Demo:
         >>> from llmopt.testing import VirtualClock
         >>> clock = VirtualClock()
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     demo = Demo(SimulatedModel(clock=clock), Path(folder, "usage.db"), clock=clock)
+        ...     demo = Demo(SimulatedModel(mistakes=1, clock=clock), Path(folder, "usage.db"), clock=clock)
         ...     played = demo.run(Silent())
-        >>> [tick.hits for tick in played.ticks], played.logged
-        ([0, 6], 20)
+        >>> [(tick.batch.usage.calls, tick.remembered) for tick in played.ticks]
+        [(2, 0), (1, 6)]
     """
 
     model: Any
@@ -80,19 +85,26 @@ class Demo:
             What came of it.
 
         Raises:
-            Exception: what the very first call raised.
+            Exception: what the model raised, if it never answered.
         """
-        log = UsageLog(self.log)
-        stack = (log, Cache(), Retry(attempts=3), Timeout(60))
-        planner = Planner(self.model, stack, clock=self.clock, watch=watch)
-        now = battle(self.agents, self.seed)
+        log = UsageLog(self.log, role="demo")
+        squad = self._squad(log, Retry(attempts=3), Timeout(120))
+        now = squad.world
         ticks: list[Tick] = []
         try:
-            for number, world in enumerate((now, skirmish(now, self.seed)), start=1):
-                views = [snapshot(world, agent) for agent in world.agents]
-                changed = sum(new != old for new, old in zip(world.agents, now.agents, strict=True))
+            for number, squad.world in enumerate((now, skirmish(now, self.seed)), start=1):
+                changed = sum(new != old for new, old in zip(squad.world.agents, now.agents, strict=True))
                 watch.begins(number, changed)
-                ticks.append(planner.tick(views, number=number))
+                ticks.append(squad.tick(watch, number=number))
         finally:
             usage.flush()
-        return Played(tuple(ticks), logged=log.stats()["written"])
+        return Played(tuple(ticks), log.stats()["written"], squad.counter.exact)
+
+    def explain(self) -> Explanation:
+        """Return what would be sent at the first moment; nothing is."""
+        return self._squad().explain()
+
+    def _squad(self, *stack: Middleware) -> Squad:
+        counter: TokenCounter | None = getattr(self.model, "counter", None)
+        world = battle(self.agents, self.seed)
+        return Squad(world, self.model, stack, clock=self.clock, counter=counter)

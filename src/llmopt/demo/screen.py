@@ -1,82 +1,68 @@
-"""What the demo shows while it runs: a line for each plan."""
+"""What the demo shows while it runs: a line for each plan, as soon as it is there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TextIO
+from dataclasses import dataclass
+from typing import Any, TextIO
 
-from .dialogue import readable
-from .run import Planned
+from ..plan import Plan, Step
+from .run import masked
 from .text import cut, encodable, printable
-from .world import Snapshot
+from .world import Agent
 
-__all__ = ["WIDTH", "Screen", "Silent"]
+__all__ = ["WIDTH", "Screen", "Silent", "readable"]
 
 WIDTH = 79
 """Columns of a line at most, for terminals of 80."""
 
-_HEAD = 32  # columns of a line before the plan itself
+_INDENT = 16  # columns before the status
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Screen:
-    """Shows plans as they arrive: in one line that is rewritten on a terminal, else line by line.
+    """Shows plans as they arrive.
 
     Attributes:
         out: where to.
-        live: whether `out` is a terminal, where a line can be rewritten.
+        model: the model, whose key must not be shown.
         width: columns of a line.
     """
 
     out: TextIO
-    live: bool
+    model: Any = None
     width: int = WIDTH
-    _drawn: int = field(default=0, init=False)
 
     def begins(self, number: int, changed: int) -> None:
         """Show the head of a tick."""
         what = f": {changed} came under fire, for the others nothing has changed" if number > 1 else ""
         self.say(f"\nTick {number}{what}")
 
-    def arriving(self, seen: Snapshot, text: str) -> None:
-        """Show the end of what has come of an answer."""
-        if self.live:
-            room = max(1, self.width - _HEAD)
-            self._draw(_line(seen["agent"], seen["role"], "...", None, printable(text)[-room:]))
-
-    def planned(self, planned: Planned) -> None:
-        """Show a plan, or what became of it."""
-        self._draw(_line(planned.agent, planned.role, planned.source, planned.duration_s, _outcome(planned)))
-        self.end_line()
+    def planned(self, agent: Agent, plan: Plan) -> None:
+        """Show a plan, and what was refused before it."""
+        source = "remembered" if plan.provenance.source == "cache" else plan.status
+        arrived = f"{1000 * plan.provenance.arrived_s:,.0f} ms"
+        steps = "; ".join(map(readable, plan)) or "nothing to do"
+        self._line(f"{agent.id:3} {agent.role:11} {source:10} {arrived:>8}  {steps}")
+        for fault in plan.faults[-1:]:
+            self._line(f"{'':{_INDENT}}^ {masked(fault, self.model) if self.model else fault}")
 
     def say(self, text: str = "") -> None:
-        """Write a line that stays."""
+        """Write a line."""
         self.out.write(encodable(text, self.out) + "\n")
         self.out.flush()
 
-    def end_line(self) -> None:
-        """Leave the line that is being rewritten as it is."""
-        if self._drawn:
-            self.say()
-        self._drawn = 0
-
-    def _draw(self, line: str) -> None:
-        line = encodable(cut(line.rstrip(), self.width), self.out)
-        self.out.write(("\r" if self._drawn else "") + line.ljust(self._drawn))
-        self.out.flush()
-        self._drawn = len(line)
+    def _line(self, text: str) -> None:
+        self.say(cut(printable(text), self.width))
 
 
-def _line(agent: int, role: str, source: str, duration_s: float | None, text: str) -> str:
-    took = "" if duration_s is None else f"{1000 * duration_s:.0f} ms"
-    return f"{agent:3} {role:11} {source:6}{took:>8}  {text}"
+def readable(step: Step) -> str:
+    """Return a step in few words.
 
-
-def _outcome(planned: Planned) -> str:
-    result = planned.result
-    if result.problem is not None:
-        return printable(result.problem if planned.source == "error" else f"malformed: {result.problem}")
-    return printable("; ".join(map(readable, result.steps)))
+    Example:
+        >>> readable(Step("attack", {"enemy": 103, "rounds": 4}))
+        'attack(103, 4)'
+    """
+    return f"{step.tool}({', '.join(map(str, step.args.values()))})"
 
 
 class Silent:
@@ -85,8 +71,5 @@ class Silent:
     def begins(self, number: int, changed: int) -> None:
         """Hear that a tick begins."""
 
-    def arriving(self, seen: Snapshot, text: str) -> None:
-        """Hear how much of an answer is there."""
-
-    def planned(self, planned: Planned) -> None:
-        """Hear what came of a call."""
+    def planned(self, agent: Agent, plan: Plan) -> None:
+        """Hear of a plan."""
