@@ -108,14 +108,28 @@ def test_bad_rows_are_repaired_in_one_call_that_says_what_was_wrong() -> None:
 
 
 def test_a_broken_model_leaves_the_planning_to_the_fallbacks() -> None:
-    small = ScriptedModel(lambda prompt: '["ann",["wait",1]]')
+    small = ScriptedModel(lambda prompt: '["ann",["wait",1]]', model_id="small")
     tiers = [small, lambda agent, seen: [["wait", seen["hp"]]]]
     result = planner_on(ScriptedModel([RuntimeError("down")]), fallback=tiers).batch(["ann", "bob"]).result()
     assert [(plan.status, plan.tier, str(plan[0])) for plan in result.values()] == [
         ("fallback", 1, "wait(seconds=1)"),
         ("fallback", 2, "wait(seconds=30)"),
     ]
-    assert result["ann"].provenance.source == "model"
+    assert result["ann"].provenance.source == "small"
+
+
+def test_rows_for_others_of_the_group_count_but_not_as_the_request_s_own() -> None:
+    model = ScriptedModel(lambda prompt: '["ann",["wait",1]]\n["bob",["wait",2]]')
+    result = planner_on(model, strategy="fanout").batch(["ann", "bob"]).result()
+    assert [plan.status for plan in result.values()] == ["ok", "ok"]
+
+
+def test_a_fallback_without_a_plan_makes_way_for_the_next() -> None:
+    hopeless = planner_on(ScriptedModel([RuntimeError("down")]))
+    plan = planner_on(
+        ScriptedModel([RuntimeError("down")]), fallback=[hopeless, lambda agent: [["wait", 1]]]
+    )("ann")
+    assert (plan.status, plan.tier) == ("fallback", 2)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +250,7 @@ def test_a_role_brings_its_tools_and_the_report_of_what_it_drops() -> None:
     explained = plan_for.explain(["ann"])
     assert "attack(id:int)" in explained.prompt
     assert explained.dropped["ann"].paths == ("/obstacles",)
-    assert "left out by the roles: 1 values" in str(explained)
+    assert "left out by the roles: 1 value" in str(explained)
 
 
 def test_the_explanation_fits_a_terminal_and_sends_nothing() -> None:

@@ -12,7 +12,7 @@ from .cost_model import PRESETS, CostModel
 from .decorator import planner
 from .explain import Explanation
 from .frames import PlanQueue
-from .planner import Planner
+from .planning import Planner
 from .strategy import Choice, Estimate, choose, predict
 from .tool import Tool, Tools
 from .types import AgentId, Plan, PlanBatch, Provenance, Status, Step, Usage

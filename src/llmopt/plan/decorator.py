@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..chain.clock import SystemClock
 from ..types import Clock, Store
 from .cost_model import CostModel
-from .planner import Planner
+from .planning import Planner
 from .prompt import Profile
 from .settings import AnyStrategy, Settings, Tier
 from .strategy import Goal
@@ -16,6 +16,7 @@ from .types import AgentId
 
 if TYPE_CHECKING:
     from ..compress import Role, Vault
+    from ..tokens import TokenCounter
 
 
 def planner(
@@ -26,7 +27,7 @@ def planner(
     fallback: Tier | Sequence[Tier] = (),
     instructions: str = "",
     strategy: AnyStrategy = "auto",
-    goal: Goal = "balanced",
+    goal: Goal = "tokens",
     profile: Profile = "balanced",
     max_steps: int | None = None,
     max_agents: int | None = None,
@@ -42,6 +43,7 @@ def planner(
     context_tokens: int = 128_000,
     output_tokens: int = 16_384,
     options: Mapping[str, Any] | None = None,
+    counter: TokenCounter | None = None,
     clock: Clock | None = None,
 ) -> Callable[[Callable[..., Any]], Planner]:
     """Make a planner of a function that says what an agent sees.
@@ -77,6 +79,7 @@ def planner(
         context_tokens: tokens that a prompt and its answer may have.
         output_tokens: tokens that an answer may have.
         options: options of the model.
+        counter: counts tokens; by default the tokenizer of the model, or an estimate.
         clock: times the plans; deadlines and gathering go by real time.
 
     Returns:
@@ -123,6 +126,7 @@ def planner(
         context_tokens,
         output_tokens,
         dict(options or {}),
+        counter,
         clock or SystemClock(),
     )
     return lambda snapshot: Planner(snapshot, settings)

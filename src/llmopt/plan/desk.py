@@ -144,11 +144,13 @@ class Desk:
             if row.steps is None or row.agent is None:
                 self._session.fault(ask, row.agent, row.fault)
                 continue
-            where = self._provenance("model", call_id, self._office.count(row.text), ask.attempt)
+            where = self._provenance(
+                self._session.source(ask), call_id, self._office.count(row.text), ask.attempt
+            )
             plan, more = self._session.row(ask, row.agent, row.steps, where)
             if plan is not None:
                 plans.append(plan)
-                self._good[ask.number] += 1
+                self._good[ask.number] += row.agent in ask.agents
             tasks += more
         return self._handed(plans), tasks
 

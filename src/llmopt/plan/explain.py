@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import fill
 
 from ..compress import LossReport
 from .assembly import Job
@@ -71,18 +72,25 @@ class Explanation:
     def __str__(self) -> str:
         """Return a table of the parts and their tokens."""
         about = "" if self.exact else "about "
-        agents = sum(len(request.agents) for request in self.requests)
-        lines = [f"{agents} agents in {len(self.requests)} requests, {about}{self.tokens} tokens"]
-        lines[0] += f" (their snapshots alone as compact JSON: {self.tokens_before})"
+        agents = _count(sum(len(request.agents) for request in self.requests), "agent")
+        lines = [f"{agents} in {_count(len(self.requests), 'request')}: {about}{self.tokens} tokens"]
+        lines += [f"their snapshots alone as compact JSON: {about}{self.tokens_before} tokens"]
         lines += [f"remembered, not asked for: {len(self.known)}"] if self.known else []
         for request in self.requests:
             lines.append(
-                f"{request.role or 'request'}: {len(request.agents)} agents, {request.tokens} tokens"
+                f"{request.role or 'request'}: {_count(len(request.agents), 'agent')}, {request.tokens} tokens"
             )
             lines += [f"  {part.name:<56.56}{part.tokens:>8}" for part in (*request.system, *request.user)]
         paths = sum(len(report.paths) for report in self.dropped.values())
-        lines += [f"left out by the roles: {paths} values"] if paths else ["nothing left out"]
-        return "\n".join([*lines, *self.reasons])
+        lines += [f"left out by the roles: {_count(paths, 'value')}"] if paths else ["nothing left out"]
+        return "\n".join([*lines, *(fill(reason, WIDTH, subsequent_indent="  ") for reason in self.reasons)])
+
+
+WIDTH = 80
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def requests_of(jobs: tuple[Job, ...]) -> tuple[Request, ...]:

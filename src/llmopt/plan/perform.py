@@ -142,6 +142,8 @@ class Performance:
 
 def _row(handle: Handle, made: Any) -> dict[str, Any] | list[Any]:
     """Return the row that a model would have written, from a plan, a step, steps, or the rest of a row."""
+    if isinstance(made, Plan) and not made:
+        raise PlanValidationError("the fallback has no plan either", agent_id=made.agent)
     if isinstance(made, Mapping):
         return {"agent": handle, **cast("Mapping[str, Any]", made)}
     given: list[Any] = [made] if isinstance(made, Step) else list(made)

@@ -16,7 +16,7 @@ def tools_of(role: Role | None) -> Tools:
 
     Example:
         >>> from llmopt.compress import ROLES
-        >>> print(tools_of(ROLES["tactical"])[2].signature())
+        >>> print(tools_of(ROLES["tactical"]).tools[2].signature())
         attack(id:int): shoot at an enemy
     """
     return Tools(tuple(map(tool_of, role.tools if role else ())))

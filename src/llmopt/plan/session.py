@@ -140,6 +140,10 @@ class Session:
         """Whether every agent has a plan."""
         return not any(job.waiting for job in self._jobs)
 
+    def source(self, ask: Ask) -> str:
+        """Return where the plans of a request come from: "model", or the name of its tier."""
+        return "model" if ask.tier is None else self._tiers[ask.tier].name
+
     def begin(self) -> list[Task]:
         """Return the first tasks."""
         return [task for job in self._jobs for task in self._go_on(job)]

@@ -20,6 +20,7 @@ from .types import AgentId
 
 if TYPE_CHECKING:
     from ..compress import Vault
+    from ..tokens import TokenCounter
 
 AnyStrategy: TypeAlias = "Literal['auto'] | Strategy"
 Tier: TypeAlias = "Callable[..., Any] | Any"
@@ -40,7 +41,7 @@ class Settings:
     fallback: Sequence[Tier] = ()
     instructions: str = ""
     strategy: AnyStrategy = "auto"
-    goal: Goal = "balanced"
+    goal: Goal = "tokens"
     profile: Profile = "balanced"
     max_steps: int | None = None
     max_agents: int | None = None
@@ -56,6 +57,7 @@ class Settings:
     context_tokens: int = 128_000
     output_tokens: int = 16_384
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    counter: TokenCounter | None = None
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:

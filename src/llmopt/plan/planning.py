@@ -47,7 +47,7 @@ class Planner:
         if settings.cache is not None:
             recall = Recall(settings.cache, settings.cache_ttl_s, settings.clock)
         self._memory = Memory(QualityBook(), recall)
-        self._counter: TokenCounter | None = None
+        self._counter = settings.counter
         self._is_async = iscoroutinefunction(snapshot)
         update_wrapper(self, snapshot)
 
