@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from . import usage as usage
     from .cache.sqlite import SQLiteStore as SQLiteStore
     from .chain.compat import with_messages as with_messages
+    from .compress.data import Data as Data
     from .middleware.budget import Budget as Budget
     from .middleware.cache import Cache as Cache
     from .middleware.cache import cache_control as cache_control
     from .middleware.circuit_breaker import CircuitBreaker as CircuitBreaker
+    from .middleware.compress import Compress as Compress
     from .middleware.fallback import Fallback as Fallback
     from .middleware.rate_limit import RateLimit as RateLimit
     from .middleware.retry import Retry as Retry
@@ -47,6 +49,8 @@ _NAMES = {
     "Cache": "middleware.cache",
     "Call": "types",
     "CircuitBreaker": "middleware.circuit_breaker",
+    "Compress": "middleware.compress",
+    "Data": "compress.data",
     "Fallback": "middleware.fallback",
     "RateLimit": "middleware.rate_limit",
     "Reply": "types",
@@ -71,6 +75,8 @@ __all__ = [
     "Cache",
     "Call",
     "CircuitBreaker",
+    "Compress",
+    "Data",
     "Fallback",
     "RateLimit",
     "Reply",

@@ -124,6 +124,18 @@ def test_rows_for_others_of_the_group_count_but_not_as_the_request_s_own() -> No
     assert [plan.status for plan in result.values()] == ["ok", "ok"]
 
 
+def test_a_snapshot_may_have_an_agent_of_its_own() -> None:
+    model = ScriptedModel(['[1,["wait",1]]\n[2,["wait",2]]'])
+    plan_for = llmopt.planner(model, tools=TOOLS, id_of=int)(lambda agent: {"agent": "Ann", "hp": agent})
+    assert [plan.status for plan in plan_for.batch([1, 2]).result().values()] == ["ok", "ok"]
+    assert "handle" in model.calls[0].prompt.prompt
+
+
+def test_rows_that_are_no_json_are_told_of() -> None:
+    plan = planner_on(ScriptedModel(lambda prompt: "[[[ not at all"))("ann")
+    assert (plan.status, len(plan.faults)) == ("missing", 1)
+
+
 def test_a_fallback_without_a_plan_makes_way_for_the_next() -> None:
     hopeless = planner_on(ScriptedModel([RuntimeError("down")]))
     plan = planner_on(

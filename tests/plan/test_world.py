@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmopt.plan.world import same, split
+from llmopt.plan.world import split
 
 scalars = (
     st.none()
@@ -31,6 +32,17 @@ snapshots: st.SearchStrategy[Any] = st.dictionaries(
     | st.dictionaries(st.sampled_from(["x", "foes"]), scalars | st.lists(things, max_size=3), max_size=2),
     max_size=4,
 )
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values are the same: 1, 1.0 and true are not."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
 
 
 @given(st.lists(snapshots, max_size=4))
@@ -68,3 +80,16 @@ def test_truth_and_numbers_are_not_the_same() -> None:
     assert split([{"a": 1}, {"a": True}]).shared == {}
     assert not same({"a": 1}, {"b": 1})
     assert not same([1], [1, 2])
+
+
+def test_only_what_is_the_same_to_the_last_bit_is_shared() -> None:
+    for one, other in [(0.0, -0.0), (1, 1.0), (True, 1), (None, math.nan), (2**70, 2.0**70), ("1", 1)]:
+        assert split([{"a": one}, {"a": other}]).shared == {}
+    assert split([{"a": 2**70, "b": None}, {"a": 2**70, "b": None}]).shared == {"a": 2**70, "b": None}
+    assert split([{"a": "\ud800"}, {"a": "\ud800"}]).shared == {"a": "\ud800"}
+
+
+def test_objects_with_their_keys_in_another_order_share_their_fields() -> None:
+    world = split([{"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}])
+    assert world.shared == {"a": {"x": 1, "y": 2}}
+    assert world.own == ({"a": {}}, {"a": {}})

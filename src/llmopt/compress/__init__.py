@@ -11,8 +11,33 @@ from __future__ import annotations
 
 from .decode import decode
 from .encode import Encoded, encode
+from .guard import Guard
 from .loss import Dropped, LossReport
+from .relevance import Drop, Keep, Nearest, Round, Top, Where, Within
 from .roles import ROLES, Role
+from .tool_spec import Param, ToolSpec
 from .vault import Restorer, Vault
+from .verdict import judge
 
-__all__ = ["ROLES", "Dropped", "Encoded", "LossReport", "Restorer", "Role", "Vault", "decode", "encode"]
+__all__ = [
+    "ROLES",
+    "Drop",
+    "Dropped",
+    "Encoded",
+    "Guard",
+    "Keep",
+    "LossReport",
+    "Nearest",
+    "Param",
+    "Restorer",
+    "Role",
+    "Round",
+    "ToolSpec",
+    "Top",
+    "Vault",
+    "Where",
+    "Within",
+    "decode",
+    "encode",
+    "judge",
+]

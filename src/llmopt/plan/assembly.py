@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..compress import LossReport, Role
 from ..errors import ConfigurationError
-from ._text import compact
 from .handles import Handles
 from .prompt import Brief, Order, Scene
 from .quality import QualityBook
@@ -18,7 +17,7 @@ from .settings import AnyStrategy, Settings
 from .sizing import PLAN_TOKENS, Batch, Budgets, Member, pack
 from .strategy import Choice, Strategy, choose
 from .types import AgentId, Plan, Provenance
-from .world import split
+from .world import split, text_of
 
 if TYPE_CHECKING:
     from ..tokens import TokenCounter
@@ -151,8 +150,9 @@ class _Group:
         handles = Handles.of(views, self._counter)
         agents = sorted(views, key=lambda agent: (isinstance(agent, str), agent))
         world = split([cast("Mapping[str, Any]", views[agent]) for agent in agents])
-        order = self._memory.orders.setdefault(self._name, Order()).groups(world.shared)
-        scene = Scene(brief, handles, agents, world, order, self._settings.vault)
+        order = self._memory.orders.setdefault(self._name, Order())
+        groups = order.groups(world.shared)
+        scene = Scene(brief, handles, agents, world, groups, order, self._settings.vault)
         return self._scheduled(scene, {agent: loss[agent] for agent in agents})
 
     def _brief(self) -> Brief:
@@ -222,7 +222,7 @@ class _Group:
 
 def _line_tokens(scene: Scene) -> int:
     """Return tokens that the lines of all agents have at most, without encoding them."""
-    return int(len(compact(scene.world.own)) / _CHARS_PER_TOKEN)
+    return int(len(text_of(scene.world.own)) / _CHARS_PER_TOKEN)
 
 
 def _waves(requests: Sequence[tuple[AgentId, ...]]) -> tuple[tuple[tuple[AgentId, ...], ...], ...]:

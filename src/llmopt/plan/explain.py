@@ -77,9 +77,8 @@ class Explanation:
         lines += [f"their snapshots alone as compact JSON: {about}{self.tokens_before} tokens"]
         lines += [f"remembered, not asked for: {len(self.known)}"] if self.known else []
         for request in self.requests:
-            lines.append(
-                f"{request.role or 'request'}: {_count(len(request.agents), 'agent')}, {request.tokens} tokens"
-            )
+            agents = _count(len(request.agents), "agent")
+            lines.append(f"{request.role or 'request'}: {agents}, {request.tokens} tokens")
             lines += [f"  {part.name:<56.56}{part.tokens:>8}" for part in (*request.system, *request.user)]
         paths = sum(len(report.paths) for report in self.dropped.values())
         lines += [f"left out by the roles: {_count(paths, 'value')}"] if paths else ["nothing left out"]

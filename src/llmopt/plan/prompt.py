@@ -7,18 +7,17 @@ requests of a batch, and what is the same from tick to tick comes first in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..compress import Encoded, Role, encode
-from ._text import compact
 from .handles import Handles
 from .tool import Tools
 from .types import AgentId
-from .world import World
+from .world import World, text_of
 
 if TYPE_CHECKING:
     from ..compress import Vault
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
 
 Profile: TypeAlias = Literal["safe", "balanced", "dense"]
 
-_FORM = """\
+_GAP: Final = "\n\n"
+_NAMES: Final = ("agent", "handle")
+_FORM: Final = """\
 Plan for every agent that is listed. Answer with one line of JSON for each and nothing else, in this form:
 ["agent",["tool",argument,...],["tool",argument,...],...]"""
 
@@ -38,12 +39,19 @@ class Part:
     Args:
         name: "role", "tools", "form", "world", "agents" or "faults".
         text: the text.
-        tokens: its tokens.
+        counter: counts its tokens.
+        gap: what parts it from the next one.
     """
 
     name: str
     text: str
-    tokens: int
+    counter: TokenCounter = field(repr=False, compare=False)
+    gap: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """Its tokens, with those of the gap: those of all parts add up to those of the prompt."""
+        return self.counter.count(self.text + self.gap)
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,12 @@ class Brief:
             "tools": f"Tools:\n{self.tools.text()}",
             "form": _FORM if self.max_steps is None else f"{_FORM}\nAt most {self.max_steps} steps each.",
         }
-        return tuple(Part(name, text, self.counter.count(text)) for name, text in said.items() if text)
+        return _parts(self.counter, {name: text for name, text in said.items() if text})
 
     @cached_property
     def system(self) -> str:
         """The system prompt."""
-        return "\n\n".join(part.text for part in self.parts)
+        return joined(self.parts)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ class Scene:
         handles: what they are called.
         agents: their ids, in the order of `world.own`.
         world: what they see.
-        order: the keys of the shared world in groups, those that change least first.
+        groups: the keys of the shared world in groups, those that change least first.
+        order: remembers what was last said of each group.
         vault: keeps opaque ids out of the prompt; None leaves them in.
     """
 
@@ -99,69 +108,106 @@ class Scene:
     handles: Handles
     agents: Sequence[AgentId]
     world: World
-    order: Sequence[Sequence[str]]
+    groups: Sequence[Sequence[str]]
+    order: Order
     vault: Vault | None = None
 
     @cached_property
     def shared(self) -> tuple[Part, ...]:
         """The parts of the world, each encoded alone: a change in one is none to what stands before it."""
-        return tuple(self._shared(keys) for keys in self.order)
+        said = {f"world: {', '.join(keys)}": self._world(keys) for keys in self.groups}
+        return _parts(self.brief.counter, said, gap=_GAP)
 
     def user(self, agents: Iterable[AgentId], faults: Iterable[tuple[AgentId, str]] = ()) -> tuple[Part, ...]:
         """Return the parts of the prompt that asks for the plans of some of the agents."""
-        said = [*self.shared, self._part("agents", "Agents:", self.encoded(agents).text)]
+        said = {"agents": f"Agents:\n{self.encoded(agents).text}"}
         wrong = [f"{self.handles.handle_of(agent)}: {fault}" for agent, fault in faults]
         if wrong:
-            said.append(self._part("faults", "Your last answer for these agents could not be used:", *wrong))
-        return tuple(said)
+            said["faults"] = "\n".join(("Your last answer for these agents could not be used:", *wrong))
+        return (*self.shared, *_parts(self.brief.counter, said))
 
     def prompt(self, agents: Iterable[AgentId], faults: Iterable[tuple[AgentId, str]] = ()) -> str:
         """Return the text of `user`."""
-        return "\n\n".join(part.text for part in self.user(agents, faults))
+        return joined(self.user(agents, faults))
 
     def encoded(self, agents: Iterable[AgentId]) -> Encoded:
         """Return the lines of some agents: a table with a row for each."""
         index = self._index
-        rows = [{"agent": self.handles.handle_of(agent), **self.world.own[index[agent]]} for agent in agents]
+        rows = [
+            {self._name: self.handles.handle_of(agent), **self.world.own[index[agent]]} for agent in agents
+        ]
         return encode(rows, self.brief.profile, vault=self.vault, counter=self.brief.counter)
+
+    @cached_property
+    def _name(self) -> str:
+        """What the column with the handles is called; a snapshot may have an "agent" of its own."""
+        taken = {key for own in self.world.own for key in own} | self.world.shared.keys()
+        names = chain(_NAMES, (f"agent{number}" for number in count(2)))
+        return next(name for name in names if name not in taken)
 
     @cached_property
     def _index(self) -> Mapping[AgentId, int]:
         return {agent: index for index, agent in enumerate(self.agents)}
 
-    def _shared(self, keys: Sequence[str]) -> Part:
-        value = {key: self.world.shared[key] for key in keys}
-        encoded = encode(value, self.brief.profile, vault=self.vault, counter=self.brief.counter)
-        head = ("World:",) if keys is self.order[0] else ()
-        return self._part(f"world: {', '.join(keys)}", *head, encoded.text)
+    def _world(self, keys: Sequence[str]) -> str:
+        text = self.order.text({key: self.world.shared[key] for key in keys}, self._encode)
+        return f"World:\n{text}" if keys is self.groups[0] else text
 
-    def _part(self, name: str, *lines: str) -> Part:
-        text = "\n".join(lines)
-        return Part(name, text, self.brief.counter.count(text))
+    def _encode(self, value: Any) -> str:
+        return encode(value, self.brief.profile, vault=self.vault, counter=self.brief.counter).text
+
+
+def joined(parts: Iterable[Part]) -> str:
+    """Return the text of a whole prompt."""
+    return _GAP.join(part.text for part in parts)
+
+
+def _parts(counter: TokenCounter, said: dict[str, str], gap: str = "") -> tuple[Part, ...]:
+    """Return texts as parts by name; `gap` follows the last of them."""
+    gaps = [_GAP] * (len(said) - 1) + [gap]
+    return tuple(Part(*named, counter, after) for named, after in zip(said.items(), gaps, strict=False))
 
 
 class Order:
-    """Remembers how often the parts of the world change, to say the steadiest first.
+    """Remembers the parts of the world, so that prompts begin alike for as long as possible.
+
+    How often each part changes, to say the steadiest first; and what was last said of it, to say it in the
+    same bytes while it is the same.
 
     Example:
         >>> order = Order()
         >>> order.groups({"t": 1, "walls": [3]}), order.groups({"t": 2, "walls": [3]})
         ([['t', 'walls']], [['walls'], ['t']])
+        >>> order.text({"walls": [3]}, str), order.text({"walls": [3]}, repr), order.text({"walls": [4]}, len)
+        ("{'walls': [3]}", "{'walls': [3]}", 1)
     """
 
-    def __init__(self, seen: Mapping[str, tuple[str, int]] = MappingProxyType({})) -> None:
-        self._seen = dict(seen)
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[bytes, int]] = {}
+        self._said: dict[str, tuple[bytes, str]] = {}
 
     def copy(self) -> Order:
-        """Return one that has seen the same."""
-        return Order(self._seen)
+        """Return one that remembers the same."""
+        copy = Order()
+        copy._seen.update(self._seen)
+        copy._said.update(self._said)
+        return copy
 
     def groups(self, shared: Mapping[str, Any]) -> list[list[str]]:
         """Return the keys of a world, together those that have changed as often, the steadiest first."""
         groups: dict[int, list[str]] = {}
         for key, value in shared.items():
-            text = compact(value)
+            text = text_of(value)
             last, changes = self._seen.get(key, (text, 0))
             self._seen[key] = text, changes + (text != last)
             groups.setdefault(self._seen[key][1], []).append(key)
         return [groups[changes] for changes in sorted(groups)]
+
+    def text(self, value: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+        """Return what was last said of some keys, if they have the same values as then; else write it."""
+        first, seen = next(iter(value)), text_of(value)
+        last, text = self._said.get(first, (b"", ""))
+        if seen != last:
+            text = write(value)
+            self._said[first] = seen, text
+        return text

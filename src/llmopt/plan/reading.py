@@ -56,6 +56,8 @@ class PlanReader:
         except PlanStreamError as error:
             yield Found(None, fault=str(error))
             return
+        if not result.stats.plans and not result.failed:
+            yield Found(None, fault="the answer has no row in it")
         for row in result.plans:
             yield self._found(row)
         for failed in result.failed:

@@ -99,6 +99,8 @@ class _Job:
     rows: int = 0
     failed: bool = False
     """Whether a request has failed before it brought a row."""
+    strays: list[str] = field(default_factory=list[str])
+    """What was wrong with rows of which nobody can tell whose they are."""
     under_way: set[int] = field(default_factory=set[int])
 
 
@@ -166,7 +168,11 @@ class Session:
 
     def fault(self, ask: Ask, agent: AgentId | None, reason: str) -> None:
         """Take note of a row that is no plan; `agent` is None where nobody can tell whose it is."""
-        self._jobs[ask.job].waiting.get(agent, []).append(reason)  # type: ignore[arg-type]
+        job = self._jobs[ask.job]
+        if agent is None:
+            job.strays.append(reason)
+        elif agent in job.waiting:
+            job.waiting[agent].append(reason)
 
     def helped(self, task: Help, steps: Iterable[Step], provenance: Provenance) -> Plan | None:
         """Take the plan that a callable has made. The task has still to be ended."""
@@ -261,7 +267,7 @@ class Session:
 
     def _give_up(self, job: _Job) -> None:
         for agent, faults in job.waiting.items():
-            plan = Plan(agent, (), "missing", faults=tuple(faults), provenance=NOWHERE)
+            plan = Plan(agent, (), "missing", faults=tuple(faults or job.strays[-1:]), provenance=NOWHERE)
             self.plans[agent] = plan
             self.missing.append(plan)
         job.waiting.clear()

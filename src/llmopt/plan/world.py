@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeGuard
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from ._text import compact, is_list, is_object
 
 Snapshot: TypeAlias = "Mapping[str, Any]"
 
 ID_KEYS = ("id", "name", "key", "uid")
 """The fields that may name a thing in a list; the first that all things of the list have is taken."""
+
+_NULL: Final = b"null"
+_PASS: Final = (
+    orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +72,15 @@ def _split(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     shared: dict[str, Any] = {}
     own: list[dict[str, Any]] = [{} for _ in objects]
-    for key in dict.fromkeys(key for each in objects for key in each):
-        having = [index for index, each in enumerate(objects) if key in each]
-        values = [objects[index][key] for index in having]
-        common, rests = (
-            _shared(values, (*path, key), merged) if len(having) == len(objects) else (_NONE, values)
-        )
+    for key in dict.fromkeys(chain.from_iterable(objects)):
+        having = [(each[key], rest) for each, rest in zip(objects, own, strict=True) if key in each]
+        values = [value for value, _ in having]
+        in_all = len(having) == len(objects)
+        common, rests = _shared(values, (*path, key), merged) if in_all else (_NONE, values)
         if common is not _NONE:
             shared[key] = common
-        for index, rest in zip(having, rests, strict=False):
-            own[index][key] = rest
+        for (_, left), rest in zip(having, rests, strict=False):  # there may be nothing left
+            left[key] = rest
     return shared, own
 
 
@@ -86,7 +95,7 @@ def _shared(
     values: list[Any], path: tuple[str, ...], merged: dict[tuple[str, ...], str]
 ) -> tuple[Any, Sequence[Any]]:
     """Return what is shared of values at one path, and what is left of each; () if nothing is."""
-    if all(same(value, values[0]) for value in values):
+    if _all_same(values):
         return values[0], ()
     if all(map(is_object, values)):
         shared, own = _split(values, path, merged)
@@ -95,36 +104,26 @@ def _shared(
     if key is None:
         return _NONE, values
     things, left = _merged(values, key)
-    if _size(things) + sum(map(_size, left)) >= sum(map(_size, values)):
+    if len(text_of(things)) + len(text_of(left)) >= len(text_of(values)):
         return _NONE, values
     merged[path] = key
     return things, left
 
 
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether a JSON value is an object."""
-    return isinstance(value, dict)
+def _all_same(values: Sequence[Any]) -> bool:
+    first = values[0]
+    text = text_of(first)
+    return all(value is first or text_of(value) == text for value in values)
 
 
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Tell whether a JSON value is a list."""
-    return isinstance(value, list)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same: 1, 1.0 and true are not.
-
-    Example:
-        >>> same([1, {"a": None}], [1, {"a": None}]), same(1, 1.0), same(True, 1)
-        (True, False, False)
-    """
-    if type(one) is not type(other):
-        return False
-    if is_object(one):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if is_list(one):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+def text_of(value: Any) -> bytes:
+    """Return a text that JSON values have in common only if they are the same to the last bit."""
+    try:
+        text = orjson.dumps(value, option=_PASS)
+    except TypeError:  # integers beyond 64 bits, lone surrogates; or no JSON at all
+        text = _NULL
+    # NaN and infinity, which are no JSON, must not pass for the null that orjson writes.
+    return compact(value).encode("utf-8", "surrogatepass") if _NULL in text else text
 
 
 def _id_key(values: list[Any]) -> str | None:
@@ -138,41 +137,37 @@ def _id_key(values: list[Any]) -> str | None:
 def _names(rows: list[dict[str, Any]], key: str) -> bool:
     """Tell whether every row has its own name under `key`; whole numbers and texts are names."""
     names = [row.get(key) for row in rows]
-    return all(type(name) in (int, str) for name in names) and len(set(names)) == len(names)
+    return {int, str}.issuperset(map(type, names)) and len(set(names)) == len(names)
 
 
 def _merged(values: list[list[dict[str, Any]]], key: str) -> tuple[list[dict[str, Any]], list[list[Any]]]:
     """Return each thing once, with the fields that all see alike, and for each list what is left of it."""
     seen: dict[Any, list[dict[str, Any]]] = {}
-    for rows in values:
-        for row in rows:
-            seen.setdefault(row[key], []).append(row)
+    for row in chain.from_iterable(values):
+        seen.setdefault(row[key], []).append(row)
     # The order must not depend on who sees what: the world stands at the head of every prompt.
-    ordered = sorted(seen.items(), key=lambda item: (isinstance(item[0], str), item[0]))
-    things = {name: {**_alike(rows), key: name} for name, rows in ordered}
-    varying = any(row.keys() != things[row[key]].keys() for rows in values for row in rows)
-    left = [[_rest(row, things[row[key]], key) if varying else row[key] for row in rows] for rows in values]
+    names = sorted(seen, key=lambda name: (isinstance(name, str), name))
+    things = {name: _thing(seen[name], key) for name in names}
+    if all(row.keys() == things[row[key]].keys() for row in chain.from_iterable(values)):
+        return list(things.values()), [[row[key] for row in rows] for rows in values]
+    left = [[_rest(row, things[row[key]], key) for row in rows] for rows in values]
     return list(things.values()), left
 
 
-def _alike(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _thing(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
+    """Return what all who see a thing see alike, and its name."""
     first = rows[0]
+    if _all_same(rows):
+        return first
     return {
         field: value
         for field, value in first.items()
-        if all(field in row and same(row[field], value) for row in rows[1:])
+        if field == key or (all(field in row for row in rows) and _all_same([row[field] for row in rows]))
     }
 
 
 def _rest(row: dict[str, Any], thing: dict[str, Any], key: str) -> dict[str, Any]:
     return {field: value for field, value in row.items() if field == key or field not in thing}
-
-
-def _size(value: Any) -> int:
-    """Return how many keys and values there are in a JSON value."""
-    if is_object(value):
-        return 1 + sum(1 + _size(item) for item in value.values())
-    return 1 + sum(map(_size, value)) if is_list(value) else 1
 
 
 def _joined(

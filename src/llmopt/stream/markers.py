@@ -90,7 +90,7 @@ def broken_at(text: Text) -> int:
     """Return where a text stops being the beginning of JSON, or its length if it is one."""
     source = text_of(text)
     try:
-        json.loads(source, strict=False)
+        json.loads(source)
     except json.JSONDecodeError as error:
         is_open = error.msg.startswith("Unterminated string")
         found = len(source) if is_open else error.pos
