@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from .cache.sqlite import SQLiteStore as SQLiteStore
     from .chain.compat import with_messages as with_messages
     from .compress.data import Data as Data
+    from .compress.prefix import prefix_report as prefix_report
     from .middleware.budget import Budget as Budget
     from .middleware.cache import Cache as Cache
     from .middleware.cache import cache_control as cache_control
     from .middleware.circuit_breaker import CircuitBreaker as CircuitBreaker
     from .middleware.compress import Compress as Compress
     from .middleware.fallback import Fallback as Fallback
+    from .middleware.prompt_cache import PromptCache as PromptCache
     from .middleware.rate_limit import RateLimit as RateLimit
     from .middleware.retry import Retry as Retry
     from .middleware.timeout import Timeout as Timeout
@@ -52,6 +54,7 @@ _NAMES = {
     "Compress": "middleware.compress",
     "Data": "compress.data",
     "Fallback": "middleware.fallback",
+    "PromptCache": "middleware.prompt_cache",
     "RateLimit": "middleware.rate_limit",
     "Reply": "types",
     "Retry": "middleware.retry",
@@ -64,6 +67,7 @@ _NAMES = {
     "default_stack": "wrapping.default",
     "cache_control": "middleware.cache",
     "planner": "plan.decorator",
+    "prefix_report": "compress.prefix",
     "unwrap": "wrapping",
     "with_messages": "chain.compat",
     "wrap": "wrapping",
@@ -78,6 +82,7 @@ __all__ = [
     "Compress",
     "Data",
     "Fallback",
+    "PromptCache",
     "RateLimit",
     "Reply",
     "Retry",
@@ -93,6 +98,7 @@ __all__ = [
     "errors",
     "plan",
     "planner",
+    "prefix_report",
     "stream",
     "testing",
     "tokens",
