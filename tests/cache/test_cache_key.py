@@ -38,10 +38,10 @@ def called(model, response):
 def key_of(prompt=None, *, namespace="", sample_id=None, **given):
     """The key of a call, the same on every way to it."""
     call = call_of(prompt, **given)
-    keys = Keys(namespace)
-    whole = keys.whole(call, sample_id)
-    for _ in range(2):  # the second time it is remembered
-        assert keys.plain(call, sample_id) in (whole, None)
+    for keys in (Keys(namespace, own=True), Keys(namespace)):
+        whole = keys.whole(call, sample_id)
+        for _ in range(2):  # the second time it is remembered
+            assert keys.plain(call, sample_id) in (whole, None)
     return whole
 
 
@@ -366,6 +366,26 @@ def test_plain_and_whole_agree(system, text, sample_id):
     assert keys.plain(call, sample_id) == keys.whole(call, sample_id) == keys.plain(call, sample_id)
 
 
+@given(st.lists(st.tuples(TEXTS, TEXTS, st.booleans()), min_size=2, max_size=2))
+def test_prompts_that_are_their_own_keys_are_as_different_as_their_digests(asked):
+    own, digests = Keys(own=True), Keys()
+    calls = []
+    for system, text, spelled in asked:
+        messages = [*([llm.system(system)] if system else []), llm.user(text)]
+        calls.append(call_of(messages=messages) if spelled else call_of(text, system=system))
+    one, other = ([keys.whole(call) for call in calls] for keys in (own, digests))
+    assert (one[0] == one[1]) == (other[0] == other[1])
+
+
+def test_only_short_plain_prompts_are_their_own_keys():
+    keys = Keys(own=True)
+    assert keys.plain(call_of("a" * 4096))[1:] == ("", "a" * 4096)
+    assert keys.plain(call_of("a" * 4096, system="b")) == key_of("a" * 4096, system="b")
+    assert keys.whole(call_of(messages=[llm.user("Hi")])) == keys.plain(call_of("Hi"))
+    for messages in ([llm.user("a"), llm.user("b")], [llm.assistant("a")], [llm.user("a"), llm.system("b")]):
+        assert keys.whole(call_of(messages=messages)) == key_of(messages=messages)
+
+
 @pytest.mark.parametrize(
     "given_",
     [
@@ -425,8 +445,16 @@ def test_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(key_module, "_MEMO_TEXTS", 3)
     keys = Keys()
     told = [keys.plain(call_of(str(number))) for number in range(9)]
-    assert sum(len(head.keys) for head in keys._heads.values()) <= 3 + 1
+    assert len(keys._known) <= 3
     assert told == [key_of(str(number)) for number in range(9)]
+
+
+def test_memory_of_what_is_sent_beside_the_texts_is_bounded(monkeypatch):
+    monkeypatch.setattr(key_module, "_MEMO_HEADS", 2)
+    keys = Keys()
+    told = [keys.plain(call_of("Hi", seed=number)) for number in range(5)]
+    assert len(keys._heads) <= 2
+    assert told == [key_of("Hi", seed=number) for number in range(5)]
 
 
 def test_memory_of_long_prompts_is_bounded(monkeypatch):
@@ -434,8 +462,7 @@ def test_memory_of_long_prompts_is_bounded(monkeypatch):
     keys = Keys()
     for number in range(9):
         keys.plain(call_of(f"123456{number}"))
-    known = [text for head in keys._heads.values() for _, text in head.keys]
-    assert sum(map(len, known)) <= 10 + 7
+    assert sum(len(text) for _, _, text in keys._known) <= 10 + 7
 
 
 def test_other_objects_have_no_key():

@@ -133,3 +133,15 @@ def test_two_that_wake_at_once_wake_everybody_once() -> None:
     channel.publish("x")
     assert woken == ["a", "b"]
     assert not channel._wakers
+
+
+def test_a_channel_is_a_stage_that_lets_all_pass() -> None:
+    from llm.parts import StreamEvent
+
+    channel, event = Channel(), StreamEvent(type="text", chunk="b")
+    events = ["a", event]
+    assert channel.feed(events) is events
+    assert (channel.has_last_word, channel.holds(), channel.flush()) == (False, False, [])
+    channel.end()
+    event.part_index = 3  # llm numbers the parts of what it gets
+    assert [getattr(each, "part_index", each) for each in channel] == ["a", None]

@@ -561,7 +561,7 @@ def seats(count):
 
 def test_an_heir_that_looks_before_it_is_woken():
     leader, heir = seats(2)
-    heir._flights.abandon(leader._ticket)  # but its stream has not ended yet
+    heir._flights.abandon(leader)  # but its stream has not ended yet
     with pytest.raises(Promoted):
         list(Following(heir, 1.0))
     assert heir.look()

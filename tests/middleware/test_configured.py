@@ -160,12 +160,12 @@ WRONG = {
             **PRICED,
             "prices": 5,
         },
-        "Budget: prices['gpt']=0.5 is wrong: it must be (input, output): dollars per million tokens": {
+        "Budget: prices['gpt']=0.5 is wrong: it must be (input, output) or (input, output, cached input)": {
             **PRICED,
             "prices": {"gpt": 0.5},
         },
         "Budget: prices['gpt']=(1, -0.5) is wrong": {**PRICED, "prices": {"gpt": (1, -0.5)}},
-        "Budget: prices['gpt']=(1, 2, 3) is wrong": {**PRICED, "prices": {"gpt": (1, 2, 3)}},
+        "Budget: prices['gpt']=(1, 2, 3, 4) is wrong": {**PRICED, "prices": {"gpt": (1, 2, 3, 4)}},
         "Budget: prices[7]=(1, 2) is wrong": {**PRICED, "prices": {7: (1, 2)}},
         "Budget: prices=<function coroutine": {**PRICED, "prices": coroutine},
     },

@@ -16,6 +16,7 @@ from llmopt import usage
 from llmopt.errors import StoreError
 from llmopt.middleware.usage_log import UsageLog
 from llmopt.types import Reply, Sleep, Usage
+from llmopt.usage.outbox import Outbox
 from llmopt.wrapping import wrap
 
 SECRET = "the-submarine-is-at-dawn"
@@ -414,6 +415,44 @@ def test_a_log_inside_a_retry_writes_a_row_for_each_run(world, path):
     assert world.text(model, "a") == "HOLD"
     assert sorted(call["status"] for call in rows(path)) == ["error", "ok"]
     assert [attempt["n"] for attempt in attempts(path)] == [1, 1]
+
+
+def meddling(call):
+    """Asks again, and changes meanwhile all that it can lay hands on."""
+    try:
+        yield call
+    except Overloaded:
+        call.prompt.options.temperature = 2.0
+        call.trace.notes.update(tier=1, cache="stale", breaker="open", role="later")
+        reply = yield call
+        reply.usage = Usage(99, 99)
+        reply.source = "cache"
+        call.trace.attempts.clear()
+        call.trace.notes.update(tier=2)
+
+
+def test_a_queued_record_shows_nothing_of_what_happens_later(world, path, monkeypatch):
+    monkeypatch.setattr(Outbox, "_wake", lambda self: None)  # a writer that is slow to come
+    log = UsageLog(path)
+    model = wrap(world.model(Overloaded(), ["HOLD"]), meddling, log)
+    assert world.text(model, "a", temperature=0.5) == "HOLD"
+    assert log.stats()["queued"] == 2
+    failed, answered = sorted(rows(path), key=lambda call: call["status"])
+    check(failed, status="error", tier=None, cache_outcome=None, role=None, attempts=1, input_tokens=None)
+    check(failed, options_json='{"temperature":0.5}')
+    check(answered, status="ok", tier=1, cache_outcome="stale", role="later", attempts=1, input_tokens=10)
+    check(answered, options_json='{"temperature":2.0}')
+    assert {a["call_id"]: columns(a, "n status breaker_state input_tokens") for a in attempts(path)} == {
+        failed["id"]: {"n": 1, "status": "error", "breaker_state": None, "input_tokens": None},
+        answered["id"]: {"n": 1, "status": "ok", "breaker_state": "open", "input_tokens": 10},
+    }
+
+
+def test_logs_of_two_files_know_each_other_apart(world, path, tmp_path):
+    other = tmp_path / "other.db"
+    logs = UsageLog(path), UsageLog(other), UsageLog(other)
+    assert world.text(wrap(world.model(Overloaded(), ["HOLD"]), logs[0], logs[1], retrying, logs[2]), "a")
+    assert [call["attempts"] for call in rows(path)] == [call["attempts"] for call in rows(other)] == [2]
 
 
 def test_the_trace_of_the_response_keeps_no_trace_of_the_log(path):

@@ -28,7 +28,7 @@ def make_record(**changes) -> Record:
         id=ulid,
         turn_id=ulid,
         model=Model(),
-        options=None,
+        options_json=None,
         fragments=None,
         conversation_id=None,
         stream=True,
@@ -44,7 +44,7 @@ def make_record(**changes) -> Record:
         usage=usage,
         attempts=[attempt],
         faults=None,
-        notes={},
+        notes=None,
     )
     return record._replace(**changes)
 

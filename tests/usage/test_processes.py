@@ -32,7 +32,7 @@ def box(path):
 
 
 def run_python(code, **keywords):
-    env = {**os.environ, "PYTHONPATH": f"{SRC}:{Path(__file__).parent}"}
+    env = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{SRC}"}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmopt.types import Attempt
+from llmopt.types import Attempt, Usage
 from llmopt.usage.record import Fault, Labels, finish_reason
-from llmopt.usage.rows import insert, inserts
+from llmopt.usage.rows import inserts
+from llmopt.usage.statements import ROWS, insert
 from llmopt.usage.values import digest, endpoint_of, options_json, timestamp
 
 FAILED = Fault("error", "x.Error", "server", 500, 1500.0)
@@ -19,13 +20,13 @@ FAILED = Fault("error", "x.Error", "server", 500, 1500.0)
 
 def columns_of(records, table="calls"):
     """The values of the only row of a table, by column."""
-    ((names, row),) = (
-        (statement.sql.split(" (")[1].split(")")[0].split(","), row)
+    (row,) = (
+        row
         for statement in inserts(records)
         if statement.sql.startswith(f"INSERT INTO {table} ")
-        for row in statement.rows
+        for row in written(statement)
     )
-    return dict(zip(names, row, strict=True))
+    return row
 
 
 def test_a_call_that_went_well(record):
@@ -59,7 +60,7 @@ def test_all_that_a_call_may_have(record):
                 labels=Labels("r", "a", "{}"),
                 resolved_model="m-1-2026",
                 finish_reason="stop",
-                options={"temperature": 1},
+                options_json='{"temperature":1}',
                 stream=False,
                 notes={"queue_s": 0.5, "cache": "miss", "tier": 2},
             )
@@ -118,7 +119,7 @@ def test_the_time_to_the_first_event(record, changes, ttft_ms):
 def test_calls_that_ended_otherwise_go_in_a_statement_of_their_own(record):
     well, ill = record(), record(fault=FAILED, faults=[FAILED], usage=None)
     statements = inserts([well, ill, well])
-    assert [(s.sql.split()[2], len(s.rows)) for s in statements] == [
+    assert [(s.sql.split()[2], len(s.parameters)) for s in statements] == [
         ("calls", 2),
         ("attempts", 2),
         ("calls", 1),
@@ -126,7 +127,27 @@ def test_calls_that_ended_otherwise_go_in_a_statement_of_their_own(record):
     ]
     assert "error_class" not in statements[0].sql
     assert "error_class" in statements[2].sql
-    assert 1500.0 in statements[3].rows[0]
+    assert 1500.0 in statements[3].parameters[0]
+
+
+def test_attempts_of_one_batch_that_differ_in_number_and_model(record):
+    other = Attempt("m-2", 50.02, first_event_at=50.03, ended_at=50.05, usage=Usage(1, 1))
+    twice = record(notes={"breaker": "closed"})
+    twice = twice._replace(attempts=[other, *twice.attempts], faults=[FAILED, None])
+    never = record(attempts=[], source="cache", notes={"cache": "hit"})
+    rows = [
+        row
+        for statement in inserts([record(), twice, never])
+        if "INTO attempts " in statement.sql
+        for row in written(statement)
+    ]
+    names = ["n", "model", "provider", "status", "input_tokens", "cache_read_tokens", "breaker_state"]
+    assert [[row[name] for name in names] for row in rows] == [
+        [1, "m-1", "openai", "ok", 10, 0, None],
+        [1, "m-2", None, "error", 1, None, None],
+        [2, "m-1", "openai", "ok", 10, 0, "closed"],
+    ]
+    assert [row["call_id"] for row in rows[1:]] == [twice.id] * 2
 
 
 def test_a_text_is_hashed_as_llm_does():
@@ -150,19 +171,30 @@ def test_timestamps_sort_as_times_do(one, other):
 CELLS = st.none() | st.integers(0, 9)
 
 
-@given(
-    st.integers(1, 4).flatmap(
-        lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=4)
+def columns_of_length(n):
+    return st.lists(
+        st.lists(CELLS, min_size=n, max_size=n) | CELLS.map(lambda cell: [cell] * n), min_size=1, max_size=4
     )
-)
+
+
+@given(st.sampled_from([1, 2, 3, ROWS, ROWS + 1, 2 * ROWS]).flatmap(columns_of_length))
 def test_insert_leaves_out_what_is_empty_and_loses_nothing(columns):
     named = {"id": list(range(len(columns[0]))), **{f"c{i}": values for i, values in enumerate(columns)}}
-    sql, rows = insert("t", named)
-    kept = sql.split("(")[1].split(")")[0].split(",")
-    assert kept == [name for name, values in named.items() if set(values) != {None}]
-    assert [dict(zip(kept, row, strict=True)) for row in rows] == [
-        {name: named[name][i] for name in kept} for i in range(len(columns[0]))
-    ]
+    rows = [row for statement in insert("t", named) for row in written(statement)]
+    kept = {name for name, values in named.items() if set(values) != {None}}
+    assert [row.keys() for row in rows] == [kept] * len(rows)
+    assert rows == [{name: named[name][i] for name in kept} for i in range(len(columns[0]))]
+
+
+def written(statement):
+    """The rows that a statement inserts, by column."""
+    head, marks = statement.sql.split(" VALUES ")
+    names = head.split("(")[1].rstrip(")").split(",")
+    numbers = [[int(mark[1:]) for mark in row.split(",")] for row in marks[1:-1].split("),(")]
+    for parameters in statement.parameters:
+        assert sorted({n for row in numbers for n in row}) == list(range(1, len(parameters) + 1))
+        for row in numbers:
+            yield {name: parameters[n - 1] for name, n in zip(names, row, strict=True)}
 
 
 class Named:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 JSON = b"\x01"
 TEXT = b"\x02"
 _SEPARATOR = "\x1f"
+_TEXT_BYTES = getsizeof("") + 8
+_EVENT_BYTES = _TEXT_BYTES + 344
+_OBJECT_BYTES = 160
 _COUNTS = frozenset((int, type(None)))
 
 
@@ -41,14 +44,18 @@ class Snapshot:
         events: texts, and stream events that say nothing but a text; nobody may change them.
         usage: input tokens and output tokens.
         resolved_model: the model that answered.
+
+    Its size is an estimate: what an object, and every event, takes beside its text is much the same.
     """
 
-    __slots__ = ("events", "resolved_model", "texts", "usage")
+    __slots__ = ("_size", "events", "resolved_model", "texts", "usage")
 
-    def __init__(self, reply: Reply, events: Sequence[Event], *, texts: bool) -> None:
+    def __init__(self, reply: Reply, events: Sequence[Event], said: str, *, texts: bool) -> None:
+        self._size = _OBJECT_BYTES + getsizeof(said) + len(events) * (_TEXT_BYTES if texts else _EVENT_BYTES)
         self.events = tuple(events)
         self.texts = texts
-        self.usage = (reply.usage.input_tokens, reply.usage.output_tokens)
+        usage = reply.usage
+        self.usage = (usage.input_tokens, usage.output_tokens)
         self.resolved_model = reply.resolved_model
 
     def replay(self) -> Reply:
@@ -57,11 +64,7 @@ class Snapshot:
         return Reply(events, Usage(*self.usage), None, self.resolved_model, (), None, None, "cache")
 
     def __sizeof__(self) -> int:
-        held = sum(map(getsizeof, self.events))
-        if not self.texts:
-            states = [vars(event) for event in self.events if not isinstance(event, str)]
-            held += sum(getsizeof(state) + getsizeof(state["chunk"]) for state in states)
-        return object.__sizeof__(self) + getsizeof(self.events) + getsizeof(self.usage) + held
+        return self._size
 
 
 Entry: TypeAlias = "bytes | Snapshot"
@@ -139,21 +142,24 @@ def snapshot(reply: Reply, events: Sequence[Event]) -> Snapshot | None:
         return None
     kinds = set(map(type, events))
     texts = kinds <= {str}
-    said: Any = events if texts else _texts(events)
-    if said is None or not _is_unicode("".join(said)):
+    pieces: Any = events if texts else _texts(events)
+    if pieces is None:
         return None
-    return Snapshot(reply, events, texts=texts)
+    said = "".join(pieces)
+    return Snapshot(reply, events, said, texts=texts) if said.isascii() or _is_unicode(said) else None
 
 
 def _is_plain(reply: Reply) -> bool:
     """Tell whether a reply holds nothing but its events, two token counts and the name of a model."""
+    # The JSON first: with it a model's reply reads all of itself at once.
+    if not (reply.response_json is reply.prompt_json is None) or reply.tool_calls or reply.attributes:
+        return False
     usage, resolved = reply.usage, reply.resolved_model
-    if not (usage.details is reply.response_json is reply.prompt_json is None):
+    if usage.details is not None:
         return False
     if not (type(usage.input_tokens) in _COUNTS and type(usage.output_tokens) in _COUNTS):
         return False
-    named = resolved is None or (type(resolved) is str and resolved != "" and _is_unicode(resolved))
-    return named and not reply.tool_calls and not reply.attributes
+    return resolved is None or (type(resolved) is str and resolved != "" and _is_unicode(resolved))
 
 
 def _texts(events: Sequence[Any]) -> list[str] | None:

@@ -6,9 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from sys import getsizeof
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .checks import count_of
+
+if TYPE_CHECKING:
+    from .key import Key
 
 
 class MemoryStore:
@@ -48,8 +51,9 @@ class MemoryStore:
         """Return the value and the time at which it was put, or None."""
         # Without the lock: each of the two steps is atomic, and an entry may go between them.
         try:
-            entry = self._entries[key]
-            self._entries.move_to_end(key)
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
         except KeyError:
             return None
         return entry
@@ -99,5 +103,7 @@ class MemoryStore:
         return MemoryStore, (self.max_entries, self.max_bytes)
 
 
-def _size(key: bytes, value: bytes) -> int:
-    return getsizeof(key) + getsizeof(value)
+def _size(key: Key, value: object) -> int:
+    """Return the bytes that a key and a value take; the head of a key is shared by many."""
+    size = getsizeof(key) + getsizeof(value)
+    return size if isinstance(key, bytes) else size + getsizeof(key[1]) + getsizeof(key[2])

@@ -10,7 +10,7 @@ from ..stages import Event, Stage
 from ..types import Call, LiveEvents, Run, Sleep, Wait
 from .delegate import Delegate, begins, ended, failed, finish
 from .limits import apaced
-from .machine import Emit, Machine, rise
+from .machine import Emit, Machine, lift
 from .sync import advance, shortest
 
 CLEAN_UP_S = 5.0
@@ -65,13 +65,17 @@ async def risen(
     events: AsyncIterator[Event], call: Call, path: tuple[Stage, ...]
 ) -> AsyncGenerator[Event, None]:
     """Yield what comes out at the top of `path`."""
+    lifted = lift(path)
+    recorded = call.trace.attempts is not None
     try:
         async for event in events:
-            begins(call)
-            for passed in rise(event, path):
+            if recorded:
+                begins(call)
+            for passed in lifted([event]):
                 yield passed
-    finally:
+    except BaseException:
         await close(events)
+        raise
 
 
 def both_worlds(live: LiveEvents) -> AsyncIterable[Event]:

@@ -14,7 +14,7 @@ class Channel:
     """A growing list of events with followers.
 
     The publisher never waits. Each follower gets every event from the first on, as a copy of its own:
-    llm numbers the parts of the events that it gets.
+    llm numbers the parts of the events that it gets. It is a stage, too: events that pass are published.
 
     Example:
         >>> channel = Channel()
@@ -24,20 +24,34 @@ class Channel:
         ['a']
     """
 
-    __slots__ = ("_wakers", "ended", "error", "events")
+    error: BaseException | None = None
+    ended = False
+    has_last_word = False
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.error: BaseException | None = None
-        self.ended = False
         self._wakers: list[Callable[[], None]] = []
 
     def publish(self, event: Event) -> None:
         """Add an event. Usable as a tap."""
-        self.events.append(copy_event(event))
+        self.feed([event])
+
+    def feed(self, events: list[Event]) -> list[Event]:
+        """Add events, and let them pass."""
+        for event in events:
+            self.events.append(event if isinstance(event, str) else copy_event(event))
         # Followers announce themselves before they look at the list again: none can miss an event.
         if self._wakers:
             self._wake()
+        return events
+
+    def flush(self) -> list[Event]:
+        """Return nothing: all has passed."""
+        return []
+
+    def holds(self) -> bool:
+        """Return False: events pass."""
+        return False
 
     def end(self, error: BaseException | None = None) -> None:
         """Tell the followers that nothing comes any more, and why if it did not end well."""

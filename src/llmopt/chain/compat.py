@@ -58,6 +58,9 @@ _OWN = frozenset(
 )
 """The attributes that llm itself keeps on a response; whatever else is there, a plugin has set."""
 
+_LAST = "done_callbacks"
+"""The attribute that llm sets last when it makes a response, and never again."""
+
 
 def with_messages(prompt: Prompt, messages: Sequence[Message]) -> Prompt:
     """Return a copy of `prompt` that sends exactly `messages`.
@@ -128,45 +131,66 @@ def inner_response(outer: Response | AsyncResponse, prompt: Prompt, model: Any) 
     return inner
 
 
-class ModelReply(Reply):
-    """A model's reply, read from its response when somebody looks: most middlewares never do.
+def _usage(response: Any) -> dict[str, Any]:
+    return {"usage": Usage(response.input_tokens, response.output_tokens, response.token_details)}
 
-    It leaves the slots of `Reply` empty, for `__getattr__` to fill. `vars(response)` waits until then
-    as well: it turns the instance into one with a real dictionary, which slows every later access.
-    """
 
-    __slots__ = ()
-
-    def __init__(self, response: Response | AsyncResponse) -> None:
-        self.source = "model"
-        self.response = response
-
-    def __getattr__(self, name: str) -> Any:
-        read = _READ.get(name)
-        if read is None:
-            raise AttributeError(name)
-        value = read(self.response)
-        setattr(self, name, value)
-        return value
+def _all(response: Any) -> dict[str, Any]:
+    return {
+        "usage": Usage(response.input_tokens, response.output_tokens, response.token_details),
+        "response_json": response.response_json,
+        "resolved_model": response.resolved_model,
+        "tool_calls": response._tool_calls,  # noqa: SLF001
+        "prompt_json": response._prompt_json,  # noqa: SLF001
+        "attributes": _foreign(response),
+    }
 
 
 def _foreign(response: Any) -> dict[str, Any]:
     """Return what a plugin has set on its response beside what llm keeps there."""
     state: dict[str, Any] = response.__dict__
-    if _OWN.issuperset(state):  # nearly always, and in a third of the time
+    # They are in the order in which they were set: mostly nothing has come since the response was made.
+    if next(reversed(state)) == _LAST or _OWN.issuperset(state):
         return {}
     return {name: state[name] for name in state.keys() - _OWN}
 
 
-_READ: dict[str, Callable[[Any], Any]] = {
-    "events": lambda _: (),
-    "usage": lambda response: Usage(response.input_tokens, response.output_tokens, response.token_details),
-    "response_json": lambda response: response.response_json,
-    "resolved_model": lambda response: response.resolved_model,
-    "tool_calls": lambda response: response._tool_calls,  # noqa: SLF001
-    "prompt_json": lambda response: response._prompt_json,  # noqa: SLF001
-    "attributes": _foreign,
-}
+class _Late:
+    """An attribute of a reply that is read when somebody looks, perhaps with others; what was set stays."""
+
+    __slots__ = ("_name", "_read")
+
+    def __init__(self, read: Callable[[Any], dict[str, Any]]) -> None:
+        self._read = read
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, reply: Any, _owner: type) -> Any:
+        state = self._read(reply.response)
+        state.update(reply.__dict__)
+        reply.__dict__ = state
+        return state[self._name]
+
+
+class ModelReply(Reply):
+    """A model's reply, read from its response when somebody looks: most middlewares never do.
+
+    All but the usage is read at once, as the last of it takes `vars(response)`: that turns the instance
+    into one with a real dictionary, which slows every later access.
+    """
+
+    events: Any = ()
+    usage: Any = _Late(_usage)
+    response_json: Any = _Late(_all)
+    resolved_model: Any = _Late(_all)
+    tool_calls: Any = _Late(_all)
+    prompt_json: Any = _Late(_all)
+    attributes: Any = _Late(_all)
+
+    def __init__(self, response: Response | AsyncResponse) -> None:
+        self.source = "model"
+        self.response = response
 
 
 def apply(reply: Reply, response: Response | AsyncResponse) -> None:

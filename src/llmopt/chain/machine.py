@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import GeneratorType
 from typing import Any, TypeAlias
 
@@ -119,8 +120,10 @@ class Machine:
                 flows.append(flow)
                 calls.append(None)
                 step = flow.send(None)
-                if type(step) is not Call or step.path is not call.path or step.resumes:
+                if type(step) is not Call or step.resumes:
                     return self._asked(step)
+                if step.path is not call.path:
+                    self._begin(step.path[len(call.path) :])
                 calls[-1] = call = step
         except StopIteration:
             return self._finished(None)
@@ -157,11 +160,7 @@ class Machine:
             self.call = self._calls[-1] = given
             return Emit(step.events, given.path, step)
         self._calls[-1] = step
-        for stage in self._added():
-            if stage.has_last_word:
-                self._last_words = True
-            if isinstance(stage, Hold):
-                stage.events = []
+        self._begin(self._added())
         return self.enter(step.replace(resumes=False) if step.resumes else step)
 
     def _finished(self, value: Any) -> Action:
@@ -185,6 +184,14 @@ class Machine:
         self._flows.pop()
         self._calls.pop()
         return self.throw(error)
+
+    def _begin(self, added: tuple[Stage, ...]) -> None:
+        """Make stages ready for a run."""
+        for stage in added:
+            if stage.has_last_word:
+                self._last_words = True
+            if isinstance(stage, Hold):
+                stage.events = []
 
     def _added(self) -> tuple[Stage, ...]:
         """Return the stages that the innermost flow put under the path that it was given."""
@@ -225,10 +232,13 @@ def held(stages: tuple[Stage, ...]) -> tuple[Hold, ...]:
     return tuple(stage for stage in stages if isinstance(stage, Hold))
 
 
-def rise(event: Event, path: tuple[Stage, ...]) -> list[Event]:
-    """Send an event up through `path`, innermost stage first, and return those that come out."""
-    events = [event]
-    for stage in reversed(path):
+def lift(path: tuple[Stage, ...]) -> Callable[[list[Event]], list[Event]]:
+    """Return what sends events up through `path`, innermost stage first, and returns those that come out."""
+    return path[0].feed if len(path) == 1 else partial(_rise, path[::-1])
+
+
+def _rise(upwards: tuple[Stage, ...], events: list[Event]) -> list[Event]:
+    for stage in upwards:
         events = stage.feed(events)
         if not events:
             break

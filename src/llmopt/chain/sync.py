@@ -9,7 +9,7 @@ from ..stages import Event, Stage
 from ..types import Call, Run, Sleep, Wait
 from .delegate import Delegate, begins, ended, failed, finish
 from .limits import paced
-from .machine import Emit, Machine, rise
+from .machine import Emit, Machine, lift
 
 
 def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
@@ -62,20 +62,19 @@ def drive(machine: Machine, delegate: Delegate) -> Generator[Event, None, None]:
 
 
 def guarded(events: Iterator[Event], call: Call, path: tuple[Stage, ...]) -> Iterator[Event]:
-    """Return the events as they leave `path`, with the limits of the call enforced."""
+    """Yield what comes out at the top of `path`, with the limits of the call enforced."""
     if call.limits is not None:
         events = paced(events, call.limits, call.clock)
-    return risen(events, call, path) if path else events
-
-
-def risen(events: Iterator[Event], call: Call, path: tuple[Stage, ...]) -> Iterator[Event]:
-    """Yield what comes out at the top of `path`."""
+    lifted = lift(path)
+    recorded = call.trace.attempts is not None
     try:
         for event in events:
-            begins(call)
-            yield from rise(event, path)
-    finally:
+            if recorded:
+                begins(call)
+            yield from lifted([event])
+    except BaseException:
         close(events)
+        raise
 
 
 def perform(step: Sleep | Wait | Run, call: Call) -> Any:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ..cache.codec import Entry
 from ..cache.resume import Resume
 from ..chain.channel import Channel
 from ..chain.compat import copy_event
+from ..resilience.flights import Flights, Ticket
 from ..stages import Event
 from ..types import Call, Reply
-
-if TYPE_CHECKING:
-    from ..resilience.flights import Flights
 
 Place: TypeAlias = "tuple[int, int]"
 """Where a call runs: its thread, and its task (0 in a thread without an event loop)."""
@@ -40,17 +38,13 @@ class Stream(Channel):
         place: where the leader runs, or None as long as nobody leads.
         reply: the leader's reply, once the stream has ended well.
         entry: the same as it was put into the store, or None if it was not kept.
-        notes: what the trace says about who answered.
+        notes: what the trace says about who answered, if it was not the model.
     """
 
-    __slots__ = ("entry", "notes", "place", "reply")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.place: Place | None = None
-        self.reply: Reply | None = None
-        self.entry: Entry | None = None
-        self.notes: dict[str, Any] = {}
+    place: Place | None = None
+    reply: Reply | None = None
+    entry: Entry | None = None
+    notes: dict[str, Any] | None = None
 
     def announce(self, seen: int, wake: Callable[[], None]) -> bool:
         """Have `wake` called at the next change, and tell whether it must be waited for."""
@@ -80,8 +74,10 @@ def place_of(call: Call) -> Place:
     return threading.get_ident(), get_current_task().id
 
 
-class Seat:
+class Seat(Ticket[Stream, None]):
     """One caller's seat in a flight; followed or led until it is landed, failed or left.
+
+    Whoever takes a seat looks first.
 
     Args:
         flights: the flights under way.
@@ -89,7 +85,7 @@ class Seat:
         place: where the caller runs.
     """
 
-    __slots__ = ("_ask", "_flights", "_generation", "_left", "_place", "_ticket", "stream")
+    __slots__ = ("_ask", "_flights", "_generation", "_left", "_place", "stream")
 
     stream: Stream
 
@@ -101,18 +97,13 @@ class Seat:
         self._left = False
         self._join()
 
-    @property
-    def leads(self) -> bool:
-        """Whether this caller has to ask; a follower's may turn True."""
-        return self._ticket.leads
-
     def look(self) -> bool:
         """Turn to the stream of the flight as it is now, and tell whether this caller leads it."""
-        self.stream = self._ticket.flight.channel
-        if self._ticket.leads:
-            self.stream = self._ticket.flight.channel  # it was changed before the lead was
+        self.stream = self.flight.channel
+        if self.leads:
+            self.stream = self.flight.channel  # it was changed before the lead was
             self.stream.place = self._place
-        return self._ticket.leads
+        return self.leads
 
     def rejoin(self) -> None:
         """Leave a flight that does not get on, for the next one with the same question."""
@@ -125,33 +116,34 @@ class Seat:
 
     def land(self, reply: Reply, entry: Entry | None, notes: dict[str, Any] | None = None) -> None:
         """Share the reply with the followers."""
-        self.stream.reply, self.stream.entry, self.stream.notes = reply, entry, notes or {}
-        self._flights.finish(self._ticket, None)
-        self.stream.end()
+        stream = self.stream
+        stream.reply, stream.entry, stream.notes = reply, entry, notes
+        self._flights.finish(self, None)
+        stream.end()
 
     def fail(self, error: Exception) -> None:
         """Share the error with the followers."""
-        self._flights.fail(self._ticket, error)
+        self._flights.fail(self, error)
         self.stream.end(error)
 
     def leave(self) -> None:
         """Give the seat up for good; a leader that has neither landed nor failed hands over."""
         self._left = True
-        self._give_up()
+        if not self.flight.done:
+            self._give_up()
 
     def _give_up(self) -> None:
-        if self._ticket.flight.done:
-            return
-        left = self._flights.abandon(self._ticket)
+        left = self._flights.abandon(self)
         if left is not None:
             left.end(HandedOver())
             # The heir may have found the new stream, but not yet its own promotion.
-            self._ticket.flight.channel.nudge()
+            self.flight.channel.nudge()
 
     def _join(self) -> None:
         while True:
-            self._ticket = self._flights.join((*self._ask, self._generation))
-            if self.look() or self.stream.reaches(self._place):
+            self._flights.join((*self._ask, self._generation), self)
+            self.stream = self.flight.channel
+            if self.leads or self.stream.reaches(self._place):
                 return
             self._give_up()
             self._generation += 1

@@ -7,13 +7,14 @@ from collections.abc import Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..cache.codec import Entry
+from ..cache.codec import Entry, Unfaithful, encode, snapshot
+from ..cache.key import Key
 from ..cache.resume import Resume
 from ..errors import CallTimeout
 from ..stages import Event
 from ..types import Call, Flow, Reply, Sleep, Step
 from ._cache_flight import Following, Promoted, Seat, Stream, place_of
-from ._cache_store import Shelf
+from ._cache_store import Shelf, log
 
 if TYPE_CHECKING:
     from ..resilience.flights import Flights
@@ -39,7 +40,7 @@ class Lookup:
 
     __slots__ = ("_call", "_key", "_lease", "_shelf", "_stale", "_writes")
 
-    def __init__(self, shelf: Shelf, call: Call, key: bytes, stale: Entry | None, *, writes: bool) -> None:
+    def __init__(self, shelf: Shelf, call: Call, key: Key, stale: Entry | None, *, writes: bool) -> None:
         self._shelf = shelf
         self._call = call
         self._key = key
@@ -57,10 +58,17 @@ class Lookup:
         seat = Seat(flights, ask if shared else (*ask, object()), place_of(self._call))
         try:
             delivered: Sequence[Event] | None = ()
-            if not seat.leads:
+            if not seat.look():
                 delivered = yield from self._follow(seat, patience_s)
-            if delivered is not None:
-                yield from self._lead(seat, delivered, shared=shared)
+            if delivered is None:
+                return
+            if delivered or not shared:
+                yield from self._lead(seat, delivered)
+            elif self._shelf.memory is None:
+                yield from self._lead_leased(seat)
+            else:
+                put = self._shelf.memory.get(self._key)
+                yield from self._lead(seat, (), put and self._usable(put))
         except Exception:
             seat.leave()
             reply = None if self._stale is None or self._call.started else self._shelf.decoded(self._stale)
@@ -78,6 +86,7 @@ class Lookup:
         try:
             mine: Reply = yield Reply(events=following, source="cache")
         except Promoted:
+            seat.look()
             return following.delivered
         stream = seat.stream
         theirs = None if stream.entry is None else self._shelf.decoded(stream.entry)
@@ -87,68 +96,75 @@ class Lookup:
         mine.events = following.delivered
         if theirs.source != "model":
             mine.source = theirs.source
-        notes.update(stream.notes)
-        self._shelf.counters.save("coalesced", mine.usage)
+        notes.update(stream.notes or {})
+        self._shelf.counters.add("coalesced", mine.usage)
         return None
 
-    def _lead(self, seat: Seat, delivered: Sequence[Event], *, shared: bool) -> Flow:
-        """Ask the model, and let the followers and the store have the answer."""
-        seat.look()
+    def _lead_leased(self, seat: Seat) -> Flow:
+        """Lead, when no other process that shares the store has answered or is about to."""
         try:
-            if shared and not delivered:
-                found = (yield from self._look_again()) if self._shelf.memory is None else self._glance()
-                if found is not None:
-                    yield self._pass_on(seat, *found)
-                    return
-            resume = Resume(delivered) if delivered else None
-            reply = yield from self._ask(seat, resume)
-            entry = self._entry(reply, seat.stream.events)
-            if entry is not None:
-                now, memory = self._call.clock.time(), self._shelf.memory
-                if memory is None:
-                    yield from self._shelf.put(self._key, entry, now)
-                else:
-                    memory.put(self._key, entry, now)
-            seat.land(reply, entry, _tier(self._call.trace.notes))
-            if resume is not None:
-                resume.end()
+            found = yield from self._look_again()
+            yield from self._lead(seat, (), found)
         finally:
             if self._lease is not None:
                 release: Any = getattr(self._shelf.store, "release")  # noqa: B009 - stores need not have it
                 yield from self._shelf.perform(partial(release, self._key, self._lease))
 
-    def _ask(self, seat: Seat, resume: Resume | None) -> Generator[Step, Any, Reply]:
-        call, stream = self._call, seat.stream
-        call.trace.notes["cache"] = "miss"
+    def _lead(self, seat: Seat, delivered: Sequence[Event], found: tuple[Entry, Reply] | None = None) -> Flow:
+        """Ask the model unless an entry was found, and let the followers and the store have the answer."""
+        if found is not None:
+            yield self._pass_on(seat, *found)
+            return
+        call, stream, notes = self._call, seat.stream, self._call.trace.notes
+        notes["cache"] = "miss"
         self._shelf.counters.add("misses")
-        tap = stream.publish if resume is None else partial(_go_on, stream, resume)
+        resume = Resume(delivered) if delivered else None
         try:
-            reply: Reply = yield call.tap(tap, resumes=resume is not None)
+            if resume is None:
+                reply: Reply = yield call._through(stream, resumes=False)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            else:
+                reply = yield call.tap(partial(_go_on, stream, resume), resumes=True)
         except Exception as error:
-            # Time that was up for this caller, and words that only its consumer has heard, are its own
-            # affair: the next one asks again. Every other failure is everybody's, or a crowd of
-            # followers would fall upon a provider that has just refused, one by one.
-            own = isinstance(error, CallTimeout) and call.limits is not None
-            if not own and not (resume is not None and resume.failed):
-                seat.fail(error)
+            self._failed(seat, error, resume)
             raise
-        return reply
+        entry = self._entry(reply, stream.events, notes)
+        if entry is not None:
+            if self._shelf.memory is not None:
+                self._shelf.memory.put(self._key, entry, call.clock.time())
+            else:
+                yield from self._shelf.put(self._key, entry, call.clock.time())
+        seat.land(reply, entry, _tier(notes) if len(notes) > 1 else None)
+        if resume is not None:
+            resume.end()
 
-    def _entry(self, reply: Reply, events: list[Event]) -> Entry | None:
+    def _failed(self, seat: Seat, error: Exception, resume: Resume | None) -> None:
+        """Share the model's error with the followers, unless it is this caller's own affair.
+
+        Its own are time that was up for it, and words that only its consumer has heard: the next one asks
+        again. Every other failure is everybody's, or a crowd of followers would fall upon a provider that
+        has just refused, one by one.
+        """
+        own = isinstance(error, CallTimeout) and self._call.limits is not None
+        if not own and not (resume is not None and resume.failed):
+            seat.fail(error)
+
+    def _entry(self, reply: Reply, events: list[Event], notes: dict[str, Any]) -> Entry | None:
         """Return the entry for a reply, or None if it is not to be kept."""
-        notes = self._call.trace.notes
         by_the_model = reply.source in ("model", "cache") and not notes.get("tier")
         if not self._writes or not by_the_model or notes["cache"] == "stale":
             return None
         if not events and not reply.tool_calls:
             return None
-        return self._shelf.encoded(reply, events)
-
-    def _glance(self) -> tuple[Entry, Reply] | None:
-        """Return an entry that somebody has put into the cache's own memory since the first look."""
-        found: tuple[Entry, float] | None = self._shelf.memory.get(self._key)
-        if found is None:
+        try:
+            kept = None if self._shelf.memory is None else snapshot(reply, events)
+            return kept or encode(reply, events)
+        except Unfaithful as error:
+            self._shelf.counters.add("unkept")
+            log.debug("%s", error)
             return None
+
+    def _usable(self, found: tuple[Entry, float]) -> tuple[Entry, Reply] | None:
+        """Return what somebody has put since the first look, and its reply, if it answers the call."""
         reply = self._shelf.fresh(found, self._call.clock.time())
         return None if reply is None else (found[0], reply)
 
@@ -167,8 +183,7 @@ class Lookup:
                 found = yield from shelf.perform(partial(claim, self._key, owner, now, shelf.oldest(now)))
                 self._lease = owner if found is True else None
             if isinstance(found, tuple):
-                reply = shelf.fresh(found, now)  # pyright: ignore[reportUnknownArgumentType]
-                return None if reply is None else (found[0], reply)  # pyright: ignore[reportUnknownVariableType]
+                return self._usable(found)  # pyright: ignore[reportUnknownArgumentType]
             left_s = call.remaining_s()
             if found is not False or left_s == 0.0:
                 return None
@@ -184,13 +199,13 @@ class Lookup:
 
     def _replay(self, reply: Reply, note: str, counter: str) -> Reply:
         self._call.trace.notes["cache"] = note
-        self._shelf.counters.save(counter, reply.usage)
+        self._shelf.counters.add(counter, reply.usage)
         return reply
 
 
 def _tier(notes: dict[str, Any]) -> dict[str, Any]:
     """Return what followers are told about who answered."""
-    return {name: notes[name] for name in ("tier", "tier_name") if name in notes} if len(notes) > 1 else {}
+    return {name: notes[name] for name in ("tier", "tier_name") if name in notes}
 
 
 def _go_on(stream: Stream, resume: Resume, event: Event) -> Sequence[Event]:

@@ -9,8 +9,8 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from ..cache.codec import Entry, Unfaithful, Unreadable, decode, encode, snapshot
-from ..stages import Event
+from ..cache.codec import Entry, Unreadable, decode
+from ..cache.key import Key
 from ..types import Reply, Run, Step, Store, Usage
 
 log = logging.getLogger("llmopt")
@@ -29,36 +29,32 @@ _NAMES = (
     "output_tokens_saved",
 )
 _PENDING = 256
+_NOTHING = Usage()
 
 
 class Counters:
     """Counters that threads share."""
 
-    __slots__ = ("_counts", "_lock", "_saved")
+    __slots__ = ("_counts", "_lock", "_pending")
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = dict.fromkeys(_NAMES, 0)
-        self._saved: deque[tuple[str, Usage]] = deque()
+        self._pending: deque[tuple[str, Usage]] = deque()
         # Reentrant: a garbage collection may run the end of an abandoned call on this thread at any time.
         self._lock = RLock()
 
-    def add(self, name: str) -> None:
-        """Count one."""
-        with self._lock:
-            self._counts[name] += 1
-
-    def save(self, name: str, usage: Usage) -> None:
-        """Count one call that cost nothing, and the tokens that it would have cost."""
-        # A hit is counted later: appending is atomic, and takes a fifth of the time.
-        self._saved.append((name, usage))
-        if len(self._saved) > _PENDING:
+    def add(self, name: str, saved: Usage = _NOTHING) -> None:
+        """Count one, and the tokens of a call that cost nothing, though it would have cost them."""
+        # They are added up later: appending is atomic, and takes a fifth of the time.
+        self._pending.append((name, saved))
+        if len(self._pending) > _PENDING:
             self.read()
 
     def read(self) -> dict[str, int]:
         """Return all of them."""
         with self._lock:
-            while self._saved:
-                name, usage = self._saved.popleft()
+            while self._pending:
+                name, usage = self._pending.popleft()
                 self._counts[name] += 1
                 self._counts["input_tokens_saved"] += usage.input_tokens or 0
                 self._counts["output_tokens_saved"] += usage.output_tokens or 0
@@ -77,21 +73,20 @@ class Shelf:
     __slots__ = ("_direct", "_stale_s", "_ttl_s", "counters", "memory", "store")
 
     def __init__(self, store: Store, ttl_s: float | None, stale_s: float) -> None:
-        self.store = store
+        self.store: Any = store  # the cache's own memory is given keys and entries that are no bytes
         self.memory: Any = None
         self._direct = not getattr(store, "blocking", True)
         self.counters = Counters()
         self._ttl_s = float("inf") if ttl_s is None else ttl_s
         self._stale_s = stale_s
 
-    def get(self, key: bytes) -> Generator[Step, Any, tuple[Entry, float] | None]:
+    def get(self, key: Key) -> Generator[Step, Any, tuple[Entry, float] | None]:
         """Return the entry of `key` and when it was put, or None."""
         return self.perform(partial(self.store.get, key))
 
-    def put(self, key: bytes, entry: Entry, now: float) -> Generator[Step, Any, None]:
+    def put(self, key: Key, entry: Entry, now: float) -> Generator[Step, Any, None]:
         """Keep an entry."""
-        put: Any = self.store.put  # only the cache's own memory is given snapshots
-        return self.perform(partial(put, key, entry, now))
+        return self.perform(partial(self.store.put, key, entry, now))
 
     def perform(self, fn: Callable[[], Any]) -> Generator[Step, Any, Any]:
         """Have the store do something; its result, or None if it failed."""
@@ -113,7 +108,7 @@ class Shelf:
         return self.decoded(found[0])
 
     def refused(
-        self, key: bytes, found: tuple[Entry, float], now: float, *, writes: bool
+        self, key: Key, found: tuple[Entry, float], now: float, *, writes: bool
     ) -> Generator[Step, Any, Entry | None]:
         """Deal with what was found and is no answer; the entry, if it may stand in for a failed call."""
         age_s = now - found[1]
@@ -134,16 +129,6 @@ class Shelf:
         except Unreadable as error:
             self.counters.add("errors")
             log.debug("the cache holds something that is not an entry: %s", error)
-            return None
-
-    def encoded(self, reply: Reply, events: list[Event]) -> Entry | None:
-        """Return the entry for a reply, or None if it would not come back as it is."""
-        try:
-            kept = None if self.memory is None else snapshot(reply, events)
-            return kept or encode(reply, events)
-        except Unfaithful as error:
-            self.counters.add("unkept")
-            log.debug("%s", error)
             return None
 
     def stats(self) -> dict[str, int]:

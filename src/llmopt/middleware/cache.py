@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ..cache.checks import seconds_of
 from ..cache.codec import Entry
-from ..cache.key import Keys, reads_files
+from ..cache.key import Key, Keys, reads_files
 from ..cache.memory import MemoryStore
 from ..errors import ConfigurationError
 from ..resilience.flights import Flights
@@ -102,7 +102,9 @@ class Cache(Configured):
         memory = MemoryStore(self.max_entries, self.max_bytes)
         shelf = Shelf(memory if self.store is None else self.store, self.ttl, self.stale_if_error)
         shelf.memory = memory if self.store is None else None
-        freeze(self, _shelf=shelf, _keys=Keys(self.namespace), _flights=Flights(Stream))
+        freeze(
+            self, _shelf=shelf, _keys=Keys(self.namespace, own=self.store is None), _flights=Flights(Stream)
+        )
 
     def __call__(self, call: Call) -> Flow:
         """Return the flow of one call."""
@@ -127,7 +129,7 @@ class Cache(Configured):
                 reply = shelf.fresh(found, now)
                 if reply is not None:
                     call.trace.notes["cache"] = "hit"
-                    shelf.counters.save("hits", reply.usage)
+                    shelf.counters.add("hits", reply.usage)
                     yield reply
                     return
                 stale = yield from shelf.refused(key, found, now, writes=mode == "read_write")
@@ -153,7 +155,7 @@ class Cache(Configured):
         """
         self._shelf.store.clear()
 
-    def _whole_key(self, call: Call, sample_id: SampleId) -> Generator[Step, Any, bytes]:
+    def _whole_key(self, call: Call, sample_id: SampleId) -> Generator[Step, Any, Key]:
         messages = call.prompt.messages
         whole = partial(self._keys.whole, call, sample_id, messages)
         return (yield Run(whole)) if reads_files(messages) else whole()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
@@ -14,13 +14,11 @@ from ..errors import Abandoned, ConfigurationError
 from ..resilience.classify import error_class, http_status, retry_after_s
 from ..types import Attempt, Call, Flow, Reply, Run, Usage
 from ..usage.record import WHOM, Fault, Labels, Record, finish_reason, fragments_of
+from ..usage.values import options_json
 from ._configured import Configured
 
 if TYPE_CHECKING:
     from ..usage.registry import Writer
-
-_NOTE = "usage_log"
-"""The note by which a log inside another of the same file knows that this call is being logged."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,11 @@ class UsageLog(Configured):
         """Return the flow that logs `call`."""
         writer = self._writer or self._find()
         trace, clock = call.trace, call.clock
-        notes = trace.notes
-        if notes.get(_NOTE) is writer:
+        outer = trace.log
+        if outer is writer:  # a log outside of this one writes to the same file
             yield call
             return
-        notes[_NOTE] = writer
+        trace.log = writer
         runs = trace.record()
         earlier, whom = len(runs), WHOM.get()
         labels = self._labels if whom is None else self._labels_of(whom)
@@ -97,19 +95,18 @@ class UsageLog(Configured):
         try:
             reply = yield call
         except BaseException as error:
-            notes.pop(_NOTE, None)
+            trace.log = outer
             times_s = (wall_s, began_s, clock.monotonic())
             try:
                 writer.put(record_of(call, labels, times_s, runs[earlier:], error))
             except Exception as fault:  # noqa: BLE001 - it is the model's error that is to be raised
                 writer.outbox.lose(1, fault)
             raise
-        notes.pop(_NOTE, None)
+        trace.log = outer
         times_s = (wall_s, began_s, clock.monotonic())
         if self.strict:
-            yield Run(
-                partial(writer.outbox.write_now, record_of(call, labels, times_s, runs[earlier:], reply))
-            )
+            record = record_of(call, labels, times_s, runs[earlier:], reply)
+            yield Run(partial(writer.outbox.write_now, record))
             return
         try:
             writer.put(record_of(call, labels, times_s, runs[earlier:], reply))
@@ -141,18 +138,20 @@ def record_of(
         runs, faults = without_errors(runs)
     answer: tuple[Fault | None, str | None, str | None, str | None, Usage | None]
     if isinstance(outcome, Reply):
-        reason = finish_reason(outcome.response_json)
+        raw = outcome.response_json
+        reason = None if raw is None else finish_reason(raw)
         answer = (None, outcome.source, outcome.resolved_model, reason, outcome.usage)
     else:
         answer = (fault_of(outcome), None, None, None, None)
     prompt, conversation, limits, turn_id = call.prompt, call.conversation, call.limits, call.response.id
+    noted = call.trace.noted
     return tuple.__new__(
         Record,
         (
             turn_id,
             turn_id,
             call.model,
-            prompt.options,
+            options_json(prompt.options),
             fragments_of(prompt) if prompt.fragments or prompt.system_fragments else None,
             None if conversation is None else conversation.id,
             call.stream,
@@ -162,7 +161,7 @@ def record_of(
             *answer,
             runs,
             faults,
-            call.trace.notes,
+            {**noted} if noted else None,
         ),
     )
 
@@ -170,7 +169,7 @@ def record_of(
 def without_errors(runs: list[Attempt]) -> tuple[list[Attempt], list[Fault | None]]:
     """Return copies of the attempts and what is kept of their errors, which hold on to frames and prompts."""
     faults = [None if run.error is None else fault_of(run.error) for run in runs]
-    return [run if run.error is None else replace(run, error=None) for run in runs], faults
+    return [run._replace(error=None) for run in runs], faults
 
 
 def fault_of(error: BaseException) -> Fault:

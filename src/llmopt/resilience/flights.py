@@ -52,7 +52,7 @@ class Flight(Generic[C, R]):
 
 
 class Ticket(Generic[C, R]):
-    """One caller's part in a flight.
+    """One caller's part in a flight; a caller may bring an object of a subclass.
 
     Attributes:
         flight: the flight.
@@ -61,9 +61,8 @@ class Ticket(Generic[C, R]):
 
     __slots__ = ("flight", "leads")
 
-    def __init__(self, flight: Flight[C, R], *, leads: bool) -> None:
-        self.flight = flight
-        self.leads = leads
+    flight: Flight[C, R]
+    leads: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +115,32 @@ class Flights(Generic[C, R]):
         self._led = self._followed = self._promoted = 0
         self._lock = RLock()
 
-    def join(self, key: Hashable) -> Ticket[C, R]:
+    def join(self, key: Hashable, ticket: Ticket[C, R] | None = None) -> Ticket[C, R]:
         """Return a ticket for the flight of `key`: its leader's if none is under way, else a follower's.
 
         Every ticket must come back through `finish`, `fail` or `abandon`, except that of a follower
         that has seen its flight done.
+
+        Args:
+            key: what is asked.
+            ticket: the ticket to return; a new one by default.
         """
+        if ticket is None:
+            ticket = Ticket()
         with self._lock:
             while (flight := self._table.get(key)) is not None:
-                ticket = Ticket(flight, leads=False)
+                ticket.flight, ticket.leads = flight, False
                 flight.followers[ticket] = None
                 # A garbage collection may have run an abandon() of this thread just before: look again.
                 if self._table.get(key) is flight:
                     self._followed += 1
                     return ticket
-            flight = self._table[key] = Flight(key, self._make_channel())
+            ticket.flight = self._table[key] = Flight(key, self._make_channel())
+            ticket.leads = True
             self._led += 1
-            return Ticket(flight, leads=True)
+            return ticket
 
-    def finish(self, ticket: Ticket[C, R], result: R) -> C | None:
+    def finish(self, ticket: Ticket[C, R], result: R | None, error: BaseException | None = None) -> C | None:
         """Land the flight with a result that its followers share.
 
         Returns:
@@ -144,16 +150,17 @@ class Flights(Generic[C, R]):
         with self._lock:
             if not ticket.leads:
                 return None
-            ticket.flight.result = result
-            return self._land(ticket)
+            ticket.leads = False
+            flight = ticket.flight
+            flight.result, flight.error, flight.done = result, error, True
+            del self._table[flight.key]
+            signal = flight.channel if flight.followers else None
+            flight.followers.clear()
+            return signal
 
     def fail(self, ticket: Ticket[C, R], error: BaseException) -> C | None:
         """Land the flight with an error that its followers share; returns as `finish`."""
-        with self._lock:
-            if not ticket.leads:
-                return None
-            ticket.flight.error = error
-            return self._land(ticket)
+        return self.finish(ticket, None, error)
 
     def abandon(self, ticket: Ticket[C, R]) -> C | None:
         """Take a caller out that was cancelled; the longest waiting follower takes its lead over.
@@ -184,12 +191,3 @@ class Flights(Generic[C, R]):
         """Return the counters."""
         with self._lock:
             return FlightsStats(self._led, self._followed, self._promoted, len(self._table))
-
-    def _land(self, ticket: Ticket[C, R]) -> C | None:
-        flight = ticket.flight
-        ticket.leads = False
-        flight.done = True
-        del self._table[flight.key]
-        signal = flight.channel if flight.followers else None
-        flight.followers.clear()
-        return signal

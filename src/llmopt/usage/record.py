@@ -50,7 +50,7 @@ Fragments: TypeAlias = "tuple[tuple[str, Sequence[str]], ...]"
 
 
 class Record(NamedTuple):
-    """One call.
+    """One call. Nothing in it changes after the call, whenever it is written.
 
     `tuple.__new__(Record, (...))` makes one in half the time that `Record(...)` takes.
 
@@ -58,7 +58,7 @@ class Record(NamedTuple):
         id: id of the call: that of llm's response, unless that response has run before.
         turn_id: id of llm's response.
         model: the model.
-        options: the options of the prompt.
+        options_json: the options of the prompt.
         fragments: the fragments of the prompt, or None.
         conversation_id: id of llm's conversation.
         stream: whether the consumer wanted a stream.
@@ -74,13 +74,13 @@ class Record(NamedTuple):
         usage: the tokens of the answer.
         attempts: the runs of a model, without their errors.
         faults: what is kept of those errors, or None if there was none.
-        notes: what the middlewares have noted.
+        notes: what the middlewares had noted when it ended, or None.
     """
 
     id: str
     turn_id: str
     model: Any
-    options: Any
+    options_json: str | None
     fragments: Fragments | None
     conversation_id: str | None
     stream: bool
@@ -96,7 +96,7 @@ class Record(NamedTuple):
     usage: Usage | None
     attempts: Sequence[Attempt]
     faults: Sequence[Fault | None] | None
-    notes: Mapping[str, Any]
+    notes: Mapping[str, Any] | None
 
 
 def fragments_of(prompt: Prompt) -> Fragments:

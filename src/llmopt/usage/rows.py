@@ -1,31 +1,28 @@
 """Turns records into rows, column by column. Decides what is written, and writes nothing.
 
-Two facts of sqlite3 shape it: Python's part of an insert costs as much as SQLite's, so that whole columns are
-computed at once; and one None takes longer to bind than ten integers, so that empty columns are left out.
+Whole columns are computed at once: Python's part of an insert costs as much as SQLite's. What that leaves for
+`statements` is to bind each value as few times as it can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any
 
 from ..types import Attempt, Usage
-from .record import Fault, Labels, Record
+from .record import Fault, Fragments, Labels, Record
 from .schema import VERSION
+from .statements import Columns, Insert, insert
 from .tokens import NormalisedUsage, normalise
-from .values import Endpoint, digest, endpoint_of, options_json, timestamp
-
-Columns: TypeAlias = "dict[str, Sequence[Any]]"
-"""Values of some rows by the name of their column; all have one length."""
+from .values import digest, endpoint_of, timestamp, timestamps
 
 _WELL = Fault("ok")
+_UNKNOWN = NormalisedUsage()
 
-
-class Insert(NamedTuple):
-    """A statement and the rows that it is to be executed with."""
-
-    sql: str
-    rows: list[tuple[Any, ...]]
+_fault: Callable[[Record], Fault | None] = attrgetter("fault")
+_fragments: Callable[[Record], Fragments | None] = attrgetter("fragments")
 
 
 def inserts(records: Sequence[Record]) -> list[Insert]:
@@ -35,149 +32,169 @@ def inserts(records: Sequence[Record]) -> list[Insert]:
         Exception: whatever is wrong with one of them; nothing can then be said of the others.
     """
     found: list[Insert] = []
-    known = _Known()
     # Calls that ended well fill other columns than those that did not.
-    for group in ([r for r in records if r.fault is None], [r for r in records if r.fault is not None]):
+    ill = list(filter(_fault, records))
+    well = [record for record in records if record.fault is None] if ill else records
+    for group in (well, ill):
         if group:
-            found.append(insert("calls", call_columns(group, known)))
-            runs = list(runs_of(group))
-            if runs:
-                found.append(insert("attempts", attempt_columns(runs, known)))
-    if any(record.fragments for record in records):
+            batch = _Batch(group)
+            found += insert("calls", call_columns(batch))
+            if batch.runs:
+                found += insert("attempts", attempt_columns(batch))
+    if any(map(_fragments, records)):
         found += fragment_inserts(records)
     return found
 
 
-def insert(table: str, columns: Columns) -> Insert:
-    """Return the statement for those columns that hold anything.
+class _Batch:
+    """Records column by column, all of which ended well, or all not.
 
-    Example:
-        >>> insert("t", {"a": [1, 2], "b": [None, None], "c": [None, "x"]})
-        Insert(sql='INSERT INTO t (a,c) VALUES (?,?)', rows=[(1, None), (2, 'x')])
+    Attributes:
+        given: the attributes of the records.
+        providers: the providers of their models.
+        hosts: the hosts of these.
+        model_ids: the ids of these.
+        tokens: the columns that count the tokens of the answers.
+        runs: the attributes of the attempts of all records, or nothing if there are none.
+        single: whether there is one attempt for each record, and all went well.
     """
-    filled = {
-        name: values
-        for name, values in columns.items()
-        if values[0] is not None or values.count(None) < len(values)
-    }
-    marks = ",".join("?" * len(filled))
-    sql = f"INSERT INTO {table} ({','.join(filled)}) VALUES ({marks})"  # noqa: S608 - our own names
-    return Insert(sql, list(zip(*filled.values(), strict=True)))
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.given: Columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
+        models, attempts = self.given["model"], self.given["attempts"]
+        keys = list(map(id, models))
+        known = {
+            key: (*endpoint_of(model), model.model_id)
+            for key, model in dict(zip(keys, models, strict=True)).items()
+        }
+        self.providers, self.hosts, self.model_ids = zip(*map(known.__getitem__, keys), strict=True)
+        self.tokens = token_columns(self.given["usage"], self.providers)
+        self.runs: Columns = dict(
+            zip(Attempt._fields, zip(*chain.from_iterable(attempts), strict=True), strict=False)
+        )
+        self.single = not any(self.given["faults"]) and set(map(len, attempts)) == {1}
+
+    def of_runs(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return for each run what belongs to its call."""
+        if self.single:
+            return values
+        return [value for value, runs in zip(values, self.given["attempts"], strict=True) for _ in runs]
 
 
-class _Known:
-    """What is found out once per batch: models and the usage of answers come up again and again."""
-
-    def __init__(self) -> None:
-        self._endpoints: dict[int, Endpoint] = {}
-        self._tokens: dict[int, NormalisedUsage] = {id(None): NormalisedUsage()}
-
-    def endpoint(self, model: Any) -> Endpoint:
-        found = self._endpoints.get(id(model))
-        if found is None:
-            found = self._endpoints[id(model)] = endpoint_of(model)
-        return found
-
-    def tokens(self, usage: Usage | None, provider: str | None) -> NormalisedUsage:
-        found = self._tokens.get(id(usage))
-        if found is None:
-            found = self._tokens[id(usage)] = normalise(usage or Usage(), provider)
-        return found
-
-
-def call_columns(records: Sequence[Record], known: _Known) -> Columns:
+def call_columns(batch: _Batch) -> Columns:
     """Return the columns of `calls`."""
-    given: Columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
-    endpoints = [known.endpoint(model) for model in given["model"]]
-    used = list(map(known.tokens, given["usage"], [endpoint.provider for endpoint in endpoints]))
-    times_s = zip(given["began_s"], given["ended_s"], strict=True)
+    given, tokens = batch.given, batch.tokens
+    began_s, ended_s = given["began_s"], given["ended_s"]
+    counted = zip(tokens["input_tokens"], tokens["output_tokens"], strict=True)
     return {
         "id": given["id"],
         "llm_turn_id": given["turn_id"],
         "conversation_id": given["conversation_id"],
-        "provider": [endpoint.provider for endpoint in endpoints],
-        "model_requested": [model.model_id for model in given["model"]],
+        "provider": batch.providers,
+        "model_requested": batch.model_ids,
         "model_resolved": given["resolved_model"],
-        "endpoint_host": [endpoint.host for endpoint in endpoints],
+        "endpoint_host": batch.hosts,
         "stream": [1 if stream else 0 for stream in given["stream"]],
-        "started_at": [timestamp(wall_s) for wall_s in given["wall_s"]],
-        "ttft_ms": [ttft_ms(record) for record in records],
-        "duration_ms": [(ended_s - began_s) * 1000 for began_s, ended_s in times_s],
-        **token_columns(used),
-        "tokens_source": [None if u.input_total is None and u.output is None else "provider" for u in used],
+        "started_at": timestamps(given["wall_s"]),
+        "ttft_ms": between_ms(began_s, first_events_s(batch)),
+        "duration_ms": between_ms(began_s, ended_s),
+        **tokens,
+        "tokens_source": [None if i is None and o is None else "provider" for i, o in counted],
         "finish_reason": given["finish_reason"],
         **fault_columns(given["fault"]),
-        "attempts": [len(runs) for runs in given["attempts"]],
-        "deadline_ms": [_ms(limit_s) for limit_s in given["limit_s"]],
-        "options_json": [options_json(options) for options in given["options"]],
-        "tags_json": [labels.tags_json for labels in given["labels"]],
-        "schema_version": [VERSION] * len(records),
+        "attempts": list(map(len, given["attempts"])),
+        "deadline_ms": [None if limit_s is None else limit_s * 1000 for limit_s in given["limit_s"]],
+        "options_json": given["options_json"],
+        "schema_version": [VERSION] * len(began_s),
         **noted_columns(given["notes"], given["labels"], given["source"]),
     }
 
 
+def first_events_s(batch: _Batch) -> Sequence[float | None]:
+    """Return when the first event of the run that counts came; a replayed answer comes all at once."""
+    given = batch.given
+    if batch.single and None not in batch.runs["first_event_at"]:
+        return batch.runs["first_event_at"]
+    first_s = [runs[-1].first_event_at if runs else None for runs in given["attempts"]]
+    if given["fault"][0] is not None:
+        return first_s
+    return [
+        ended if first is None or (faults is not None and faults[-1] is not None) else first
+        for first, ended, faults in zip(first_s, given["ended_s"], given["faults"], strict=True)
+    ]
+
+
+def between_ms(begun_s: Sequence[float], until_s: Sequence[float | None]) -> list[float | None]:
+    """Return how long something took, where it is known."""
+    times_s = zip(begun_s, until_s, strict=True)
+    return [None if until is None else (until - begun) * 1000 for begun, until in times_s]
+
+
 def noted_columns(
-    notes: Sequence[Mapping[str, Any]], labels: Sequence[Labels], sources: Sequence[str | None]
+    notes: Sequence[Mapping[str, Any] | None], labels: Sequence[Labels], sources: Sequence[str | None]
 ) -> Columns:
-    """Return the columns of `calls` that other middlewares know best."""
-    roles, agents = [label.role for label in labels], [label.agent for label in labels]
+    """Return the columns of `calls` that their callers and other middlewares know best."""
+    roles, agents, tags_json = zip(*labels, strict=True)
+    known: Columns = {"role": roles, "agent": agents, "tags_json": tags_json}
     if not any(notes) and "cache" not in sources:
-        return {"role": roles, "agent": agents}
+        return known
+    told = [note or _NOTHING for note in notes]
     hits = ["hit" if source == "cache" else None for source in sources]
-    return {
-        "role": [note.get("role") or role for note, role in zip(notes, roles, strict=True)],
-        "agent": [note.get("agent") or agent for note, agent in zip(notes, agents, strict=True)],
-        "cache_outcome": [note.get("cache") or hit for note, hit in zip(notes, hits, strict=True)],
-        "queue_ms": [_ms(note.get("queue_s")) for note in notes],
-        **{name: [note.get(name) for note in notes] for name in _NOTED},
+    queued_s = [note.get("queue_s") for note in told]
+    return known | {
+        "role": [note.get("role") or role for note, role in zip(told, roles, strict=True)],
+        "agent": [note.get("agent") or agent for note, agent in zip(told, agents, strict=True)],
+        "cache_outcome": [note.get("cache") or hit for note, hit in zip(told, hits, strict=True)],
+        "queue_ms": [None if queue_s is None else queue_s * 1000 for queue_s in queued_s],
+        **{name: [note.get(name) for note in told] for name in _NOTED},
     }
 
 
+_NOTHING: Mapping[str, Any] = {}
 _NOTED = ("tier", "tokens_before", "tokens_after", "compressor")
 
 
-Run: TypeAlias = "tuple[Record, int, Attempt, Fault | None]"
-"""One run of a model: for which call, its number, and what went wrong."""
-
-
-def runs_of(records: Sequence[Record]) -> Iterator[Run]:
-    """Yield every run of a model on behalf of these calls."""
-    for record in records:
-        faults = record.faults
-        for index, attempt in enumerate(record.attempts):
-            yield record, index + 1, attempt, None if faults is None else faults[index]
-
-
-def attempt_columns(runs: Sequence[Run], known: _Known) -> Columns:
-    """Return the columns of `attempts`."""
-    records, numbers, attempts, faults = zip(*runs, strict=True)
-    providers = [
-        known.endpoint(record.model).provider if attempt.model_id == record.model.model_id else None
-        for record, attempt in zip(records, attempts, strict=True)
-    ]
-    used = list(map(known.tokens, (attempt.usage for attempt in attempts), providers))
-    begun_s = [r.wall_s - r.began_s + a.started_at for r, a in zip(records, attempts, strict=True)]
+def attempt_columns(batch: _Batch) -> Columns:
+    """Return the columns of `attempts`: every run of a model on behalf of these calls."""
+    given, runs = batch.given, batch.runs
+    began_s, waited_s = runs["started_at"], runs["waited_s"]
+    of_calls = map(batch.of_runs, (given["wall_s"], given["began_s"]))
+    moments_s = [wall - zero + began for wall, zero, began in zip(*of_calls, began_s, strict=True)]
+    faults = faults_of(batch)
     return {
-        "call_id": [record.id for record in records],
-        "n": numbers,
-        "provider": providers,
-        "model": [attempt.model_id for attempt in attempts],
-        "started_at": [timestamp(began_s) for began_s in begun_s],
-        "ttft_ms": [_ms(attempt.first_event_at, attempt.started_at) for attempt in attempts],
-        "duration_ms": [_ms(attempt.ended_at, attempt.started_at) for attempt in attempts],
+        "call_id": batch.of_runs(given["id"]),
+        "n": [n for attempts in given["attempts"] for n in range(1, len(attempts) + 1)],
+        "model": runs["model_id"],
+        "started_at": timestamps(moments_s),
+        "ttft_ms": between_ms(began_s, runs["first_event_at"]),
+        "duration_ms": between_ms(began_s, runs["ended_at"]),
         **fault_columns(faults),
         "retry_after_ms": [None if fault is None else fault.retry_after_ms for fault in faults],
-        "wait_ms": [attempt.waited_s * 1000 for attempt in attempts],
-        "breaker_state": [
-            record.notes.get("breaker") if n == len(record.attempts) else None
-            for record, n in zip(records, numbers, strict=True)
-        ],
-        **token_columns(used),
+        "wait_ms": [wait_s * 1000 for wait_s in waited_s],
+        "breaker_state": breakers_of(batch),
+        **billed_columns(batch),
     }
 
 
-def token_columns(used: Sequence[NormalisedUsage]) -> Columns:
+def billed_columns(batch: _Batch) -> Columns:
+    """Return who is to be paid for each run, and for how many tokens."""
+    runs = batch.runs
+    providers, model_ids = batch.of_runs(batch.providers), batch.of_runs(batch.model_ids)
+    if model_ids == runs["model_id"]:
+        if runs["usage"] == batch.given["usage"]:
+            return {"provider": providers, **batch.tokens}
+    else:  # nothing is known of another model but its id
+        known = zip(providers, model_ids, runs["model_id"], strict=True)
+        providers = [provider if own == asked else None for provider, own, asked in known]
+    return {"provider": providers, **token_columns(runs["usage"], providers)}
+
+
+def token_columns(usages: Sequence[Usage | None], providers: Sequence[str | None]) -> Columns:
     """Return the columns that count tokens."""
+    used = [
+        normalise(usage, provider) if usage else _UNKNOWN
+        for usage, provider in zip(usages, providers, strict=True)
+    ]
     input_total, _, cache_read, cache_write, output, reasoning = zip(*used, strict=True)
     return {
         "input_tokens": input_total,
@@ -186,6 +203,27 @@ def token_columns(used: Sequence[NormalisedUsage]) -> Columns:
         "cache_write_tokens": cache_write,
         "reasoning_tokens": reasoning,
     }
+
+
+def faults_of(batch: _Batch) -> Sequence[Fault | None]:
+    """Return what went wrong in each run."""
+    if batch.single:
+        return batch.runs["error"]  # which are all None
+    of_calls = zip(batch.given["faults"], batch.given["attempts"], strict=True)
+    return [fault for faults, runs in of_calls for fault in faults or (None,) * len(runs)]
+
+
+def breakers_of(batch: _Batch) -> Sequence[str | None]:
+    """Return the state of the circuit breaker at each run, which only the last run of a call tells."""
+    notes, attempts = batch.given["notes"], batch.given["attempts"]
+    if not any(notes):
+        return [None] * len(batch.runs["error"])
+    found: list[str | None] = []
+    for note, runs in zip(notes, attempts, strict=True):
+        if runs:
+            found += [None] * (len(runs) - 1)
+            found.append(note.get("breaker") if note else None)
+    return found
 
 
 def fault_columns(faults: Sequence[Fault | None]) -> Columns:
@@ -199,20 +237,6 @@ def fault_columns(faults: Sequence[Fault | None]) -> Columns:
         "error_class": error_class,
         "http_status": http_status,
     }
-
-
-def ttft_ms(record: Record) -> float | None:
-    """Return the time to the first event of the run that counts; a replayed answer comes all at once."""
-    attempts, faults = record.attempts, record.faults
-    first_s = attempts[-1].first_event_at if attempts else None
-    replayed = first_s is None or (faults is not None and faults[-1] is not None)
-    if replayed and record.fault is None:
-        first_s = record.ended_s
-    return _ms(first_s, record.began_s)
-
-
-def _ms(seconds: float | None, since_s: float = 0.0) -> float | None:
-    return None if seconds is None else (seconds - since_s) * 1000
 
 
 def fragment_inserts(records: Sequence[Record]) -> list[Insert]:

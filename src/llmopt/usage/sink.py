@@ -14,7 +14,8 @@ from secrets import choice
 
 from .database import Lease, connect
 from .record import Record
-from .rows import Insert, inserts
+from .rows import inserts
+from .statements import Insert
 from .values import timestamp
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"  # in lower case, as llm writes its ids
@@ -153,8 +154,8 @@ def _prepared(records: Sequence[Record]) -> list[Insert] | None:
 
 
 def _execute(connection: sqlite3.Connection, prepared: list[Insert]) -> None:
-    for sql, rows in prepared:
-        connection.executemany(sql, rows)
+    for sql, parameters in prepared:
+        connection.executemany(sql, parameters)
 
 
 def _write_alone(connection: sqlite3.Connection, record: Record) -> bool:

@@ -58,11 +58,16 @@ def normalise(usage: Usage, provider: str | None = None) -> NormalisedUsage:
         NormalisedUsage(input_total=100, input_uncached=10, cache_read=90, cache_write=0, output=5,
         reasoning=None)
     """
-    given, output, details = _count(usage.input_tokens), _count(usage.output_tokens), usage.details
+    given, output, details = usage
+    if type(given) is not int or not 0 <= given <= _MOST:
+        given = _count(given)
+    if type(output) is not int or not 0 <= output <= _MOST:
+        output = _count(output)
     openai = provider == "openai"
     if not details:
         zero = 0 if openai and given is not None else None
-        return NormalisedUsage(given, given if openai else None, zero, zero, output, zero)
+        counts = (given, given if openai else None, zero, zero, output, zero)
+        return tuple.__new__(NormalisedUsage, counts)  # in half the time of a call of the class
     for wire_format in (_openai, _anthropic, _gemini):
         cached = wire_format(details)
         if cached is not None:

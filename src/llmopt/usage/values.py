@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from functools import lru_cache
 from hashlib import sha256
+from itertools import groupby
+from math import floor
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -51,21 +52,26 @@ def options_json(options: Any) -> str | None:
     """
     names = getattr(options, "model_fields_set", None)  # what pydantic was given; most prompts set none
     if names:
-        named: Mapping[str, Any] = {name: getattr(options, name) for name in sorted(names)}
+        named: Iterable[tuple[str, Any]] = ((name, getattr(options, name)) for name in sorted(names))
     elif names is None and isinstance(options, Mapping):
-        named = cast("Mapping[str, Any]", options)
+        named = cast("Mapping[str, Any]", options).items()
     else:
         return None
-    kept = {name: _kept(value) for name, value in named.items() if value is not None}
+    kept: dict[str, Any] = {}
+    for name, value in named:
+        if type(value) is float:
+            kept[name] = value
+        elif value is not None:
+            kept[name] = _kept(value)
     return orjson.dumps(kept).decode() if kept else None
 
 
 def _kept(value: Any) -> Any:
     """Return numbers, and texts that were chosen from a fixed list."""
-    if isinstance(value, Enum):
-        return value.value if isinstance(value.value, str) else _kept(value.value)
     if isinstance(value, int) and abs(value) < _EXACT:
         return value
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, str) else _kept(value.value)
     return value if isinstance(value, float) else None
 
 
@@ -85,13 +91,19 @@ def timestamp(seconds: float) -> str:
         >>> timestamp(0.25)
         '1970-01-01T00:00:00.250000Z'
     """
-    microseconds = int(seconds * 1_000_000)
-    return f"{_second(microseconds // 1_000_000)}.{str(microseconds + _PADDING)[-6:]}Z"
+    return timestamps((seconds,))[0]
 
 
-_PADDING = 10**15  # gives every time six digits below the second, in a third of the time of a format
+def timestamps(times_s: Iterable[float]) -> list[str]:
+    """Return `timestamp` of each: most of them are of one second, whose text is made once."""
+    found: list[str] = []
+    for second, moments_s in groupby([time_s + _HALF for time_s in times_s], floor):
+        text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        for moment_s in moments_s:
+            micros = int((moment_s - second) * 1_000_000)
+            found.append(f"{text}{micros}Z" if micros >= _SIX_DIGITS else f"{text}{micros:06}Z")
+    return found
 
 
-@lru_cache(maxsize=8)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+_SIX_DIGITS = 100_000  # numbers of six digits need no padding, which takes long
+_HALF = 0.000_000_5  # of a microsecond: no float is exactly the time that it stands for
