@@ -49,7 +49,7 @@ REPLIES = st.builds(
     prompt_json=st.none() | OBJECTS,
     attributes=st.none() | st.dictionaries(st.sampled_from(["a", "b"]), VALUES, min_size=1, max_size=2),
 )
-PLAIN = st.builds(Reply, usage=st.builds(Usage, COUNTS, COUNTS), resolved_model=st.none() | TEXTS)
+PLAIN = st.builds(Reply, usage=st.builds(Usage, COUNTS, COUNTS, st.none()), resolved_model=st.none() | TEXTS)
 
 
 @given(REPLIES | PLAIN, st.lists(EVENTS, max_size=4) | st.lists(TEXTS, max_size=4), st.booleans())
