@@ -3,6 +3,7 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    ?= .venv
 WORKERS ?= 2
+CASES   ?= 1000000
 BENCH   ?= $(filter-out benchmarks/_% benchmarks/tokens_%,$(wildcard benchmarks/*.py))
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
@@ -15,7 +16,7 @@ PEERS   := $(VENV)-bench/.peers
 LITELLM := $(VENV)-litellm/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs constraints clean
+.PHONY: help demo test check fix fuzz bench docs constraints clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ fix: $(DEV)  ## format, and repair what the linter can repair
 bench: $(PEERS) $(LITELLM)  ## measure anew what the documentation quotes; BENCH=benchmarks/x.py for one figure
 	@for script in $(BENCH); do echo "# $$script"; $(VENV)-bench/bin/python $$script $(ARGS) || exit 1; done
 	$(VENV)-bench/bin/python benchmarks/_table.py
+
+fuzz: $(DEV) $(SELF)  ## the plan parser against orjson; CASES=1000000
+	$(BIN)/python tests/stream/fuzz.py --cases $(CASES)
 
 docs: $(DEV) $(SELF)  ## build the documentation into site/
 	$(BIN)/zensical build --strict --clean
