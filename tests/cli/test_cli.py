@@ -87,7 +87,7 @@ class TestDemo:
         assert shown.startswith("10 agents in 1 request")
         assert shown.index("world: enemies") < shown.index("\nWorld:\n") < shown.index("\nAgents:\n")
         assert not model.calls
-        assert not (user_dir / "llmopt").exists()
+        assert not (user_dir / "llmopt" / "usage.db").exists()
 
     def test_asks_an_installed_model(self, install):
         model = ScriptedModel(heal, model_id="mine")
