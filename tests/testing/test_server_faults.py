@@ -218,6 +218,7 @@ class TestHang:
 
 
 class TestDisconnect:
+    @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of the SDK's socket, which is dropped
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_consumer_that_stops_early_is_counted(self, server, kind):
         server.script(Answer(chunks=["x"] * 1000, chunk_delay_s=0.01))
