@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmopt.compress.tool_spec import ToolSpec
+from llmopt.compress.roles.tool_spec import ToolSpec
 
 _of = ToolSpec.of
 TOOLS: dict[str, tuple[ToolSpec, ...]] = {

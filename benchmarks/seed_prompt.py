@@ -19,9 +19,9 @@ from _seed_data import ANSWER, EXAMPLES, RULES, SCENE, TASK, TOOLS
 
 from llmopt import tokens
 from llmopt.compress.encode import encode
-from llmopt.compress.relevance import Drop
 from llmopt.compress.roles import ROLES, Role
-from llmopt.compress.tool_spec import ToolSpec, catalogue
+from llmopt.compress.roles.relevance import Drop
+from llmopt.compress.roles.tool_spec import ToolSpec, catalogue
 
 # Bytes of each block as it is sent, client first.
 SIZES = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .cache.sqlite import SQLiteStore as SQLiteStore
     from .chain.compat import with_messages as with_messages
     from .compress.data import Data as Data
-    from .compress.prefix import prefix_report as prefix_report
+    from .compress.prefix.report import prefix_report as prefix_report
     from .middleware.budget import Budget as Budget
     from .middleware.cache import Cache as Cache
     from .middleware.cache import cache_control as cache_control

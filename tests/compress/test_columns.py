@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmopt.compress.columns import Digits, Flag, Picture, Texts, Values, Words, digits_for
+from llmopt.compress.notation.columns import Digits, Flag, Picture, Texts, Values, Words, digits_for
 
 
 @given(values=st.lists(st.integers(-(10**13), 10**14), min_size=1))

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import pytest
 
 from llmopt.compress import Encoded, Role, Vault, decode, encode
-from llmopt.compress.bounds import at_least, at_most
 from llmopt.compress.encode import forget_shapes
-from llmopt.compress.features import Features
-from llmopt.compress.nodes import Constant, Table
-from llmopt.compress.shapes import Shapes, shape_of
+from llmopt.compress.notation.bounds import at_least, at_most
+from llmopt.compress.notation.features import Features
+from llmopt.compress.notation.nodes import Constant, Table
+from llmopt.compress.notation.shapes import Shapes, shape_of
 from llmopt.errors import ConfigurationError, DecodingError, EncodingError
 from llmopt.tokens import counter
 
@@ -159,7 +159,7 @@ def test_a_shape_that_changes_under_its_template():
 def test_shapes_that_are_known_are_not_analysed_again(monkeypatch):
     forget_shapes()
     first = encode(ROWS, "dense").text
-    monkeypatch.setattr("llmopt.compress.write.analyse", lambda *_: pytest.fail("analysed again"))
+    monkeypatch.setattr("llmopt.compress.notation.write.analyse", lambda *_: pytest.fail("analysed again"))
     assert encode(ROWS, "dense").text == first
     later = [row | {"hp": row["hp"] + 1} for row in ROWS]
     assert decode(encode(later, "dense").text) == later

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from llmopt.compress.loss import Dropped, LossReport, pointer
+from llmopt.compress.roles.loss import Dropped, LossReport, pointer
 
 REPORT = LossReport(
     (

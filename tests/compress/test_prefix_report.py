@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmopt import tokens
-from llmopt.compress.cache_rules import RULES, CacheRules, rules_for
 from llmopt.compress.data import Data
 from llmopt.compress.prefix import prefix_report, worth_compressing
-from llmopt.compress.prefix_break import common_bytes
+from llmopt.compress.prefix.breaks import common_bytes
+from llmopt.compress.prefix.cache_rules import RULES, CacheRules, rules_for
 from llmopt.errors import ConfigurationError
 
 O200K = tokens.counter("o200k_base")

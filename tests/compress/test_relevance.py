@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmopt.compress.field_path import after, find, parse
-from llmopt.compress.relevance import Drop, Keep, Nearest, Round, Top, Where, Within
-from llmopt.compress.selection import Selection
+from llmopt.compress.roles.field_path import after, find, parse
+from llmopt.compress.roles.relevance import Drop, Keep, Nearest, Round, Top, Where, Within
+from llmopt.compress.roles.selection import Selection
 from llmopt.errors import ConfigurationError
 
 SQUAD = {

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from llmopt import tokens
 from llmopt.compress.encode import encode
-from llmopt.compress.relevance import Drop, Keep, Nearest, Round, Top, Where
 from llmopt.compress.roles import PINNED, ROLES, Role, role_of
-from llmopt.compress.tool_spec import Param, ToolSpec, catalogue, signatures
+from llmopt.compress.roles.relevance import Drop, Keep, Nearest, Round, Top, Where
+from llmopt.compress.roles.tool_spec import Param, ToolSpec, catalogue, signatures
 from llmopt.errors import ConfigurationError
 
 DEFAULT = Path(__file__).parents[3] / "shared" / "data"

@@ -12,11 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmopt import tokens
-from llmopt.compress.catalogue import encode_tools
-from llmopt.compress.json_schema import normal_schema
-from llmopt.compress.schema_text import decode_schema, encode_schema
-from llmopt.compress.tool_shapes import normal_tools
-from llmopt.compress.tool_text import decode_tools
+from llmopt.compress.tools.catalogue import encode_tools
+from llmopt.compress.tools.json_schema import normal_schema
+from llmopt.compress.tools.schema_text import decode_schema, encode_schema
+from llmopt.compress.tools.tool_shapes import normal_tools
+from llmopt.compress.tools.tool_text import decode_tools
 from llmopt.errors import ConfigurationError, DecodingError, EncodingError
 
 CASES = 100

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from llmopt.compress import decode, encode
-from llmopt.compress.columns import Column, Digits, Picture, Texts
 from llmopt.compress.delta import apply, difference
-from llmopt.compress.match import Changed, match_texts
-from llmopt.compress.unpack import STYLES, JsonText, pack, unpack
+from llmopt.compress.notation.columns import Column, Digits, Picture, Texts
+from llmopt.compress.notation.match import Changed, match_texts
+from llmopt.compress.notation.unpack import STYLES, JsonText, pack, unpack
 
 
 def dense(value):

@@ -15,7 +15,7 @@ from llm.parts import AttachmentPart, ReasoningPart, TextPart, ToolCallPart, Too
 import llmopt
 from llmopt.compress import Role, Vault, decode
 from llmopt.compress.data import Data
-from llmopt.compress.relevance import Drop
+from llmopt.compress.roles.relevance import Drop
 from llmopt.errors import ConfigurationError
 from llmopt.middleware.compress import Compress
 from llmopt.testing import Answer

@@ -15,8 +15,8 @@ from llm.parts import ToolCallPart, ToolResultPart
 import llmopt
 from llmopt.compress.data import Data
 from llmopt.compress.encode import encode, forget_shapes
-from llmopt.compress.relevance import Drop
 from llmopt.compress.roles import Role
+from llmopt.compress.roles.relevance import Drop
 from llmopt.middleware._compress_memo import Marks, Outcome, Outcomes
 from llmopt.middleware.compress import Compress
 from llmopt.testing import Answer, ScriptedModel

@@ -6,8 +6,8 @@ import json
 
 from llmopt.compress.data import Data
 from llmopt.compress.guard import Guard
-from llmopt.compress.relevance import Drop
 from llmopt.compress.roles import Role
+from llmopt.compress.roles.relevance import Drop
 from llmopt.compress.verdict import judge
 from llmopt.middleware.compress import Compress
 

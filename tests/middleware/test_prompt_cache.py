@@ -8,8 +8,8 @@ import llm
 import pytest
 from llm_anthropic import AsyncClaudeMessages, ClaudeMessages
 
-from llmopt.compress.cache_rules import RULES, CacheRules
 from llmopt.compress.data import Data
+from llmopt.compress.prefix.cache_rules import RULES, CacheRules
 from llmopt.errors import ConfigurationError
 from llmopt.middleware._prompt_cache_account import Account
 from llmopt.middleware._prompt_cache_anthropic import mark

@@ -12,10 +12,10 @@ from __future__ import annotations
 from .decode import decode
 from .encode import Encoded, encode
 from .guard import Guard
-from .loss import Dropped, LossReport
-from .relevance import Drop, Keep, Nearest, Round, Top, Where, Within
 from .roles import ROLES, Role
-from .tool_spec import Param, ToolSpec
+from .roles.loss import Dropped, LossReport
+from .roles.relevance import Drop, Keep, Nearest, Round, Top, Where, Within
+from .roles.tool_spec import Param, ToolSpec
 from .vault import Restorer, Vault
 from .verdict import judge
 

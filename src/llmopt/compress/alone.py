@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..tokens import TokenCounter
-from .features import PROFILES
-from .lexical import compact
-from .shapes import Shapes
-from .unpack import unpack
-from .write import Writer
+from .notation.features import PROFILES
+from .notation.lexical import compact
+from .notation.shapes import Shapes
+from .notation.unpack import unpack
+from .notation.write import Writer
 
 __all__ = ["encode_alone"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..errors import EncodingError
-from .lexical import compact, type_of
-from .loss import Keys, pointer
+from .notation.lexical import compact, type_of
+from .roles.loss import Keys, pointer
 
 __all__ = ["MAX_LEVELS", "checked"]
 

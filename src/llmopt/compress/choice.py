@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import orjson
 
 from ..errors import ConfigurationError
-from .features import PROFILES
+from .notation.features import PROFILES
 
 __all__ = ["DEFAULT", "Choice", "choices", "choices_path"]
 

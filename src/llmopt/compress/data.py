@@ -8,7 +8,7 @@ from llm import Fragment
 
 from ..errors import ConfigurationError
 from .check import checked
-from .lexical import compact
+from .notation.lexical import compact
 from .roles import Role, role_of
 
 __all__ = ["Data"]

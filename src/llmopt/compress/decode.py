@@ -8,10 +8,10 @@ from typing import Any
 from ..errors import DecodingError
 from .delta import apply
 from .encode import Encoded
-from .read import read
-from .unpack import pack
+from .notation.read import read
+from .notation.unpack import pack
+from .notation.write import CHANGES
 from .vault import Vault
-from .write import CHANGES
 
 __all__ = ["decode"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .exact import exact_key
-from .lexical import type_of
+from .notation.exact import exact_key
+from .notation.lexical import type_of
 
 __all__ = ["apply", "difference"]
 

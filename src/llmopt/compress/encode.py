@@ -10,17 +10,17 @@ import orjson
 
 from ..errors import ConfigurationError, EncodingError
 from ..tokens import TokenCounter
-from .bounds import at_least, at_most
 from .check import checked
 from .delta import difference
-from .features import PROFILES, Features
-from .lexical import compact
-from .loss import LossReport
+from .notation.bounds import at_least, at_most
+from .notation.features import PROFILES, Features
+from .notation.lexical import compact
+from .notation.shapes import Shapes
+from .notation.unpack import hide, unpack
+from .notation.write import CHANGES, Writer
 from .roles import Role, role_of
-from .shapes import Shapes
-from .unpack import hide, unpack
+from .roles.loss import LossReport
 from .vault import Vault
-from .write import CHANGES, Writer
 
 __all__ = ["Encoded", "encode", "forget_shapes"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from .lexical import compact
+from .notation.lexical import compact
 
 __all__ = ["Found", "Place", "find", "json_in", "may_hold_json", "places"]
 

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any, Final
 
 from ..errors import ConfigurationError
-from .features import PROFILES
+from .notation.features import PROFILES
 
 __all__ = ["Guard"]
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from ..compress.alone import encode_alone
 from ..compress.check import checked
-from ..compress.features import PROFILES
-from ..compress.lexical import compact
+from ..compress.notation.features import PROFILES
+from ..compress.notation.lexical import compact
 from ..compress.roles import Role, role_of
 from ..errors import ConfigurationError, EncodingError
 from ..tokens import TokenCounter, counter

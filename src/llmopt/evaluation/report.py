@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from statistics import mean, median
 from typing import Any, Final
 
-from ..compress.features import PROFILES
+from ..compress.notation.features import PROFILES
 from ..errors import ConfigurationError
 from ..middleware._prices import NANO, nano_usd_of
 from ..types import Usage

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final
 
-from ..compress.features import PROFILES
+from ..compress.notation.features import PROFILES
 from ..compress.roles import Role
 from ..errors import ConfigurationError
 from ..types import Usage

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from statistics import mean
 
-from ..compress.features import PROFILES
+from ..compress.notation.features import PROFILES
 from .exam import BASELINE
 from .questions import KINDS
 from .report import UNDECIDED, Report, Result

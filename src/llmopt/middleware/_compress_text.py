@@ -10,10 +10,10 @@ from typing import Any
 
 from ..compress.alone import encode_alone
 from ..compress.found import Place, json_in, places
-from ..compress.lexical import compact
-from ..compress.loss import LossReport
+from ..compress.notation.lexical import compact
+from ..compress.notation.unpack import hide
 from ..compress.roles import Role
-from ..compress.unpack import hide
+from ..compress.roles.loss import LossReport
 from ..compress.vault import Vault
 from ..tokens import TokenCounter
 from ._compress_memo import Marks, Outcome, Outcomes

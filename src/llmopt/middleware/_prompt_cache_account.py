@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-from ..compress.cache_rules import CacheRules
+from ..compress.prefix.cache_rules import CacheRules
 from ..types import Usage
 from ..usage.tokens import normalise
 

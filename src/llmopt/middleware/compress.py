@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..chain.compat import plain_texts, with_messages
 from ..compress.choice import DEFAULT, Choice, choices
-from ..compress.features import PROFILES
 from ..compress.guard import Guard
+from ..compress.notation.features import PROFILES
 from ..compress.roles import Role, role_of
 from ..compress.vault import Vault
 from ..resilience._common import is_count, require

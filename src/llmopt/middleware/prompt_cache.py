@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from ..compress.cache_rules import CacheRules, rules_for
+from ..compress.prefix.cache_rules import CacheRules, rules_for
 from ..resilience._common import is_count, require
 from ..types import Call, Flow
 from ._configured import Configured, freeze

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..compress.roles import Role
-from ..compress.tool_spec import ToolSpec
+from ..compress.roles.tool_spec import ToolSpec
 from .tool import Tool, Tools
 
 _TYPES = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}

@@ -23,7 +23,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from ..errors import EncodingError
+from ...errors import EncodingError
 from .schema_refs import LISTS, MAPS, SINGLES, References
 from .schema_words import items_of, keys_of
 

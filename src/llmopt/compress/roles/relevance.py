@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 from .field_path import Path, after, children, parse
 from .judging import (
     check_count,

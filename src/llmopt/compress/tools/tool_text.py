@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import DecodingError, EncodingError
+from ...errors import DecodingError, EncodingError
+from ..decode import decode
 from .catalogue import DASH, HEADER, OPEN
-from .decode import decode
 from .json_schema import Schema
 from .schema_read import TypeReader
 from .schema_words import items_of

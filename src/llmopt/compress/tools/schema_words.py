@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..errors import EncodingError
+from ...errors import EncodingError
 
 __all__ = [
     "NAMES_OF_TYPES",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, Final, NoReturn, cast
 
-from ..errors import DecodingError
+from ...errors import DecodingError
 
 __all__ = [
     "DIGITS_PER_TOKEN",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import DecodingError, EncodingError
+from ...errors import DecodingError, EncodingError
 from .json_schema import Schema, normal_schema
 from .schema_read import TypeReader
 from .schema_write import TypeWriter

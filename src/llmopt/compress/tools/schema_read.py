@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from ..errors import DecodingError
+from ...errors import DecodingError
 from .json_schema import Schema
 from .schema_words import TYPES_BY_NAME, WORD
 from .schema_write import RANGES

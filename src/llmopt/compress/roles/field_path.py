@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 from .loss import Keys
 
 __all__ = ["Path", "Spot", "after", "children", "find", "look_up", "parse"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .prefix import PrefixReport
-    from .prefix_break import Break
+    from .breaks import Break
+    from .report import PrefixReport
 
 __all__ = ["written"]
 

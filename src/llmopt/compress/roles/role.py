@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 from .field_path import Path, after, parse
 from .loss import LossReport
 from .relevance import Drop, Nearest, Round, Rule, Within

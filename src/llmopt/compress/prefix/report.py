@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ..errors import ConfigurationError
-from ..tokens import TokenCounter
+from ...errors import ConfigurationError
+from ...tokens import TokenCounter
+from .breaks import Break, Part, break_between, common_bytes
 from .cache_rules import CacheRules, rules_for
-from .prefix_break import Break, Part, break_between, common_bytes
-from .prefix_text import written
+from .text import written
 
 __all__ = ["PrefixCall", "PrefixReport", "prefix_report", "worth_compressing"]
 
@@ -188,7 +188,7 @@ def prefix_report(
     if block_tokens < 1:
         raise ConfigurationError(f"prefix_report: block_tokens={block_tokens!r} has to be 1 or more")
     if counter is None:
-        from ..tokens import counter as counter_of
+        from ...tokens import counter as counter_of
 
         counter = counter_of("o200k_base")
     rules = rules_for(rules) if isinstance(rules, str) else rules

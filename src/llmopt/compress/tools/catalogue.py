@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..errors import ConfigurationError, EncodingError
-from ..tokens import TokenCounter
-from .encode import encode
+from ...errors import ConfigurationError, EncodingError
+from ...tokens import TokenCounter
+from ..encode import encode
+from ..notation.lexical import compact
+from ..roles.loss import LossReport
 from .json_schema import Schema
-from .lexical import compact
-from .loss import LossReport
 from .schema_words import as_json, as_name, items_of, keys_of, same
 from .schema_write import TypeWriter
 from .tool_shapes import as_json_tools, descriptions_in, tools_in_order, undescribed_tool
@@ -98,7 +98,7 @@ def encode_tools(
     if notation not in {None, *NOTATIONS}:
         raise ConfigurationError(f"notation={notation!r}: give one of {', '.join(NOTATIONS)}, or None")
     if counter is None:
-        from ..tokens import counter as counter_of
+        from ...tokens import counter as counter_of
 
         counter = counter_of("o200k_base")
     given = [dict(tool) for tool in as_json_tools(tools)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..tokens import TokenCounter
+from ...tokens import TokenCounter
 
 __all__ = ["at_least", "at_most"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 
 __all__ = ["Param", "ToolSpec", "catalogue", "signatures"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, TypeGuard, cast
 
-from ..errors import ConfigurationError
+from ...errors import ConfigurationError
 from .field_path import Path, Spot, after, children, look_up, parse
 from .selection import Selection
 

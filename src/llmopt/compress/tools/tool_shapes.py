@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ..errors import EncodingError
+from ...errors import EncodingError
+from ..roles.loss import Dropped, Keys, LossReport, pointer
 from .json_schema import Schema, normal_schema
-from .loss import Dropped, Keys, LossReport, pointer
 from .schema_refs import parts_of, undescribed
 from .schema_words import keys_of
 

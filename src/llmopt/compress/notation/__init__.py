@@ -1,0 +1,1 @@
+"""The notation: how values are analysed, written as text, and read back from it."""
