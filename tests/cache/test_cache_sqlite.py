@@ -273,18 +273,32 @@ def test_an_error_in_a_write_undoes_it(store):
 
 
 FORK = """
-    import os, sys
+    import os, sys, threading
+    from llmopt.cache import _sqlite_file
     from llmopt.cache.sqlite import SQLiteStore
 
+    _sqlite_file.PATIENCE_S = 0.1
     store = SQLiteStore(sys.argv[1])
     store.put(b"before", b"1", 0.0)
-    store._file._lock.acquire()  # as if another thread were at it
+    if sys.argv[2] == "held":
+        held, done = threading.Event(), threading.Event()
+
+        def hold():
+            with store._file:
+                held.set()
+                done.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
     child = os.fork()
     if not child:
         store.get(b"before")
         store.put(b"child", b"2", 0.0)
         os._exit(0 if store.get(b"child") == (b"2", 0.0) else 1)
-    store._file._lock.release()
+    if sys.argv[2] == "held":
+        done.set()
+        thread.join()
     _, status = os.waitpid(child, 0)
     store.put(b"after", b"3", 0.0)
     print(status, [store.get(key)[0] for key in (b"before", b"child", b"after")])
@@ -293,8 +307,9 @@ FORK = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_opens_its_own(path):
-    command = [sys.executable, "-c", textwrap.dedent(FORK), str(path)]
+@pytest.mark.parametrize("lock", ["free", "held"])
+def test_a_fork_opens_its_own(path, lock):
+    command = [sys.executable, "-c", textwrap.dedent(FORK), str(path), lock]
     env = {**os.environ, "PYTHONPATH": str(SRC)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "0 [b'1', b'2', b'3']\n"
@@ -302,12 +317,12 @@ def test_a_fork_opens_its_own(path):
 
 def test_the_parents_connection_is_left_alone(store):
     store.put(KEY, b"value", 1.0)
-    theirs = store._file
-    theirs.pid = -1
+    theirs = store._file.connection
+    store._file.disown()
     assert store.get(KEY) == (b"value", 1.0)
-    assert store._file is not theirs
-    assert theirs.connection.execute("SELECT 1").fetchone() == (1,)
-    theirs.pid = os.getpid()
+    assert store._file.connection is not theirs
+    assert theirs.execute("SELECT 1").fetchone() == (1,)
+    theirs.close()
 
 
 # arguments

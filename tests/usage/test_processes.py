@@ -146,7 +146,6 @@ def test_what_is_the_parents_is_left_to_it(path, record, monkeypatch, count):
     registry = Registry()
     with monkeypatch.context() as patch:
         patch.setattr("atexit.register", lambda function: None)
-        patch.delattr(os, "register_at_fork")
         writer = registry.writer(path)
     writer.put(record())
     assert registry.flush(PATIENCE_S)
@@ -154,7 +153,8 @@ def test_what_is_the_parents_is_left_to_it(path, record, monkeypatch, count):
     writer.outbox._idle = False
     writer.put(record())
     unused = registry.writer(path + "-unused")
-    registry._disown()
+    for mine in (registry, writer.outbox, unused.outbox):
+        mine.disown()
     assert unused.outbox.queued == 0
     assert (writer.outbox.queued, writer.outbox.written) == (0, 0)
     assert inherited.execute("SELECT count(*) FROM calls").fetchone() == (1,)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ..errors import StoreError
+from ..forks import FORKS, PATIENCE_S, never_free
 
 T = TypeVar("T")
 
@@ -29,13 +30,11 @@ class SQLiteFile:
         busy_timeout_s: seconds to wait for other processes.
 
     Attributes:
-        pid: the process that may use it: connections do not survive a fork.
         connection: the connection, inside `with`.
         used: the keys that were used since the last write, in order.
     """
 
     def __init__(self, path: str, schema: str, busy_timeout_s: float) -> None:
-        self.pid = os.getpid()
         self.used: dict[bytes, None] = {}
         self.connection: sqlite3.Connection
         self._opened = False
@@ -44,6 +43,7 @@ class SQLiteFile:
         self._busy_timeout_s = busy_timeout_s
         # Reentrant: a garbage collection may run the end of an abandoned call on this thread at any time.
         self._lock = RLock()
+        FORKS.guard(self)
 
     def __enter__(self) -> Self:
         self._lock.acquire()
@@ -62,10 +62,10 @@ class SQLiteFile:
         if isinstance(error, sqlite3.Error):
             raise self._failed(error) from error
 
-    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:
-        # Nobody has to close a cache; but Python warns of a connection that is left to itself.
-        # At the interpreter's end the module `os` is gone before the last file is.
-        if self._opened and self.pid == getpid():
+    def __del__(self) -> None:
+        if (
+            self._opened
+        ):  # nobody has to close a cache; but Python warns of a connection that is left to itself
             self.connection.close()
 
     def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
@@ -88,6 +88,26 @@ class SQLiteFile:
             if self._opened:
                 self._opened = False
                 self.connection.close()
+
+    def pause(self) -> bool:
+        """Wait for the thread that has the file, let none in, and close it: see `forks`."""
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            return False
+        with suppress(sqlite3.Error):
+            self.close()
+        return True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._lock.release()
+
+    def disown(self) -> None:
+        """Begin anew in the child: it has uses of its own to note, and opens the file itself."""
+        self._lock = RLock()
+        self.used = {}
+        if self._opened:  # it could not be closed in time
+            self._opened = False
+            never_free(self.connection)
 
     @property
     def opened(self) -> bool:

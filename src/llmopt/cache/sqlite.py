@@ -1,8 +1,8 @@
 """The store in an SQLite file, which processes of one machine may share.
 
 The file may hold other tables as well. It is opened at the first use, with one connection for each process:
-a lock keeps the threads apart, and a fork opens its own. Which entries were used is remembered here and
-written with the next entry, so that a hit only reads.
+a lock keeps the threads apart, and it is closed while the process forks. Which entries were used is
+remembered here and written with the next entry, so that a hit only reads.
 """
 
 from __future__ import annotations
@@ -104,7 +104,6 @@ class SQLiteStore:
                 f"SQLiteStore: path={self.path!r} is no file; a cache without a store= is in memory"
             )
         self._file = SQLiteFile(self.path, _SCHEMA, busy_timeout_s)
-        self._inherited: list[SQLiteFile] = []
 
     def get(self, key: bytes) -> tuple[bytes, float] | None:
         """Return the value and the time at which it was put, or None.
@@ -112,7 +111,7 @@ class SQLiteStore:
         Raises:
             StoreError: the file could not be used. So do all methods.
         """
-        with self._own() as file:
+        with self._file as file:
             found: tuple[bytes, float] | None = file.connection.execute(_GET, (key,)).fetchone()
             if found is not None:
                 file.used.pop(key, None)
@@ -133,7 +132,7 @@ class SQLiteStore:
                 connection.execute(_PUT, (key, bytes(value), now, use))
                 self._evict(connection)
 
-        with self._own() as file:
+        with self._file as file:
             file.write(put)
 
     def delete(self, key: bytes) -> None:
@@ -171,7 +170,7 @@ class SQLiteStore:
                 connection.execute(_LEASE, (key, owner, now + self.lease_s))
             return answered
 
-        with self._own() as file:
+        with self._file as file:
             # Whoever waits looks often, and needs no write lock to see that nothing has changed.
             answered = answer(file.connection)
             return file.write(lease) if answered is True else answered
@@ -182,20 +181,20 @@ class SQLiteStore:
 
     def stats(self) -> dict[str, int]:
         """Return the counters, of all processes together."""
-        with self._own() as file:
+        with self._file as file:
             entries, size, evictions = file.connection.execute(_TOTALS).fetchone()
         return {"entries": entries, "bytes": size, "evictions": evictions}
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         file = self._file
-        if file.pid == os.getpid() and file.opened:
+        if file.opened:
             with file:
                 file.write(self._note_uses)
             file.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._own() as file:
+        with self._file as file:
             file.write(self._note_uses)
             return iter([key for (key,) in file.connection.execute(_KEYS)])
 
@@ -211,16 +210,8 @@ class SQLiteStore:
     def __reduce__(self) -> tuple[Any, ...]:
         return _store, (self.path, self.max_entries, self.max_bytes, self.lease_s, self.busy_timeout_s)
 
-    def _own(self) -> SQLiteFile:
-        """Return the file as this process has it open."""
-        if self._file.pid != os.getpid():
-            # The parent's connection must not be used here, nor closed, nor collected.
-            self._inherited.append(self._file)
-            self._file = SQLiteFile(self.path, _SCHEMA, self.busy_timeout_s)
-        return self._file
-
     def _execute(self, statement: str, values: tuple[Any, ...]) -> None:
-        with self._own() as file:
+        with self._file as file:
             file.write(lambda connection: connection.execute(statement, values))
 
     def _note_uses(self, connection: sqlite3.Connection) -> None:

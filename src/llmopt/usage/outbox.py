@@ -10,6 +10,7 @@ from collections import deque
 from queue import SimpleQueue
 
 from ..errors import StoreError
+from ..forks import FORKS, PATIENCE_S
 from .record import Fragments, Record
 from .sink import Sink
 
@@ -53,6 +54,7 @@ class Outbox:
         self.path = path
         self._sink = Sink(path)
         self._reset()
+        FORKS.guard(self)
 
     def _reset(self) -> None:
         self.written = self.failed = self.helped = 0
@@ -117,8 +119,11 @@ class Outbox:
         self._bell.put(False)
 
     def pause(self) -> bool:
-        """Wait for the batch that is being written, and let none begin. Return whether that was possible."""
-        return self._writing.acquire(timeout=CLOSE_S)
+        """Wait for the batch that is being written, let none begin, and close the file: see `forks`."""
+        if not self._writing.acquire(timeout=PATIENCE_S):
+            return False
+        self._sink.close()
+        return True
 
     def resume(self) -> None:
         """Go on after `pause`."""

@@ -8,6 +8,7 @@ import threading
 import time
 from weakref import WeakSet, WeakValueDictionary, finalize
 
+from ..forks import FORKS, PATIENCE_S
 from .database import default_path
 from .outbox import Outbox
 
@@ -39,7 +40,6 @@ class Registry:
         self._writers: WeakValueDictionary[str, Writer] = WeakValueDictionary()
         self._outboxes: WeakSet[Outbox] = WeakSet()
         self._installed = False
-        self._paused: list[Outbox] = []
 
     def writer(self, path: str | os.PathLike[str] | None) -> Writer:
         """Return the writer of a file; None stands for the default one."""
@@ -71,27 +71,23 @@ class Registry:
         if not self._installed:
             self._installed = True
             atexit.register(self._close)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(
-                    before=self._pause, after_in_parent=self._resume, after_in_child=self._disown
-                )
+            FORKS.guard(self)
 
     def _close(self) -> None:
         for outbox in self._all():
             outbox.close()
 
-    def _pause(self) -> None:
-        """Let no fork fall into a transaction: SQLite's locks would stay held in the child for ever."""
-        self._paused = [outbox for outbox in self._all() if outbox.pause()]
+    def pause(self) -> bool:
+        """Wait for what looks up a writer, and let nothing do so. Return whether that was possible."""
+        return self._lock.acquire(timeout=PATIENCE_S)
 
-    def _resume(self) -> None:
-        for outbox in self._paused:
-            outbox.resume()
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._lock.release()
 
-    def _disown(self) -> None:
+    def disown(self) -> None:
+        """Begin anew in the child of a fork."""
         self._lock = threading.RLock()
-        for outbox in self._all():
-            outbox.disown()
 
 
 def resolve(path: str | os.PathLike[str] | None) -> str:

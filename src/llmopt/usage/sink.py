@@ -12,6 +12,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from secrets import choice
 
+from ..forks import never_free
 from .database import Lease, connect
 from .record import Record
 from .rows import inserts
@@ -85,10 +86,7 @@ class Sink:
     def disown(self) -> None:
         """Leave to the parent, in the child of a fork, what belongs to it."""
         if self._connection is not None:
-            import ctypes
-
-            # SQLite forbids a child even to close its parent's connections: this one is never to be freed.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+            never_free(self._connection)
         self._lease.close()
         self._forget()
 
