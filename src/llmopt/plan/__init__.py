@@ -12,6 +12,7 @@ from .cost_model import PRESETS, CostModel
 from .decorator import planner
 from .explain import Explanation
 from .frames import PlanQueue
+from .measure import logged, probe
 from .planning import Planner
 from .strategy import Choice, Estimate, choose, predict
 from .tool import Tool, Tools
@@ -42,7 +43,9 @@ __all__ = [
     "World",
     "calibrate",
     "choose",
+    "logged",
     "planner",
     "predict",
+    "probe",
     "split",
 ]
