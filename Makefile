@@ -40,9 +40,9 @@ fix: $(DEV)  ## format, and repair what the linter can repair
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(PEERS) $(LITELLM)  ## measure anew what the documentation quotes; BENCH=benchmarks/x.py for one figure
+bench: $(PEERS) $(LITELLM)  ## measure anew what the documentation quotes; BENCH=benchmarks/x.py, ARGS=--quick
 	@for script in $(BENCH); do echo "# $$script"; $(VENV)-bench/bin/python $$script $(ARGS) || exit 1; done
-	$(VENV)-bench/bin/python benchmarks/_table.py
+	$(VENV)-bench/bin/python benchmarks/_table.py $(ARGS)
 
 fuzz: $(DEV) $(SELF)  ## the plan parser against orjson; CASES=1000000
 	$(BIN)/python tests/stream/fuzz.py --cases $(CASES)

@@ -13,13 +13,17 @@ import math
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+QUICK = "--quick" in sys.argv  # a look at whether all runs: a few rounds, and nothing goes into the record
+RECORD = ROOT / "benchmarks/results"
+RESULTS = Path(os.environ.get("BENCH_RESULTS") or (ROOT / "build/benchmarks" if QUICK else RECORD))
 SYSTEM = "You are a careful planner for a squad of agents. " * 20
 USER = "Agent 7 at (12, 9) sees two hostiles; ammo 5; morale 0.8. Return a JSON plan. " * 12
 ANSWER = '{"plan_id":"p1","steps":[{"act":"MoveTo","x":3,"y":4},{"act":"Attack","target":2}]}' * 3
@@ -30,6 +34,7 @@ def measure(
     cases: dict[str, tuple[Callable[[], Any], int]],
     *,
     rounds: int = 9,
+    prepare: Callable[[str], Any] | None = None,
     finish: Callable[[], Any] | None = None,
 ) -> dict[str, list[float]]:
     """Return the CPU microseconds per call of each case, one figure a round.
@@ -37,15 +42,19 @@ def measure(
     Args:
         cases: by name, what is called and how often in a turn.
         rounds: how many turns everybody gets; every second round goes backwards, so that none is always last.
+        prepare: called with the name of the case before each turn, and not counted.
         finish: called at the end of each turn, and counted: what a case has left to background threads.
     """
+    if QUICK:
+        rounds = min(rounds, 3)
+        cases = {name: (call, max(1, number // 50)) for name, (call, number) in cases.items()}
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for name, (call, _) in cases.items():
-        _turn(name, call, 3, finish)
+        _turn(name, call, 3, prepare, finish)
     order = list(cases.items())
     for _ in range(rounds):
         for name, (call, number) in order:
-            taken[name].append(_turn(name, call, number, finish))
+            taken[name].append(_turn(name, call, number, prepare, finish))
         order.reverse()
     return taken
 
@@ -73,7 +82,15 @@ def added(values: Sequence[float], base: Sequence[float]) -> tuple[float, float]
     return round(median, 4), round(1.57 * (q3 - q1) / math.sqrt(len(differences)), 4)
 
 
-def _turn(name: str, call: Callable[[], Any], number: int, finish: Callable[[], Any] | None) -> float:
+def _turn(
+    name: str,
+    call: Callable[[], Any],
+    number: int,
+    prepare: Callable[[str], Any] | None,
+    finish: Callable[[], Any] | None,
+) -> float:
+    if prepare is not None:
+        prepare(name)
     gc.collect()
     start = time.process_time()
     try:
@@ -98,7 +115,7 @@ def save(figure: str, content: dict[str, Any], packages: tuple[str, ...]) -> Non
         "load": f"{LOAD_BEFORE:.1f} before, {os.getloadavg()[0]:.1f} after",
         "taken": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{figure}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(content, indent=2))
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _measure import save
+from _measure import QUICK, save
 from _peers import LITELLM_PYTHON, litellm_figures
 
 MODULES = ("llmopt", "llm", "langchain_core.language_models", "dspy")
@@ -23,7 +23,7 @@ def cpu_ms(python: str, module: str) -> float | None:
     return None if done.returncode else float(done.stdout)
 
 
-def main(rounds: int = 9) -> None:
+def main(rounds: int = 3 if QUICK else 9) -> None:
     pythons = dict.fromkeys(MODULES, sys.executable)
     if Path(LITELLM_PYTHON).exists():
         pythons["litellm"] = LITELLM_PYTHON

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _measure import ANSWER, save
+from _measure import ANSWER, QUICK, save
 
 folder = tempfile.TemporaryDirectory()
 os.environ["LLM_USER_PATH"] = folder.name
@@ -16,8 +16,8 @@ from overhead import InProcess  # noqa: E402
 
 import llmopt  # noqa: E402
 
-WARM_UP = 50_000
-CALLS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+WARM_UP = 500 if QUICK else 50_000
+CALLS = next((int(given) for given in sys.argv[1:] if given.isdigit()), 2_000 if QUICK else 1_000_000)
 
 
 def resident_kib() -> int:

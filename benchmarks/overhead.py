@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import Any
 
-from _measure import ANSWER, SYSTEM, USER, added, in_units, measure, save, summary
+from _measure import ANSWER, QUICK, SYSTEM, USER, added, in_units, measure, save, summary
 from _peers import litellm_figures
 
 folder = tempfile.TemporaryDirectory()
@@ -16,7 +16,7 @@ import llm  # noqa: E402
 
 import llmopt  # noqa: E402
 
-ROUNDS = 41
+ROUNDS = 3 if QUICK else 41
 
 
 class InProcess(llm.Model):

@@ -1,29 +1,36 @@
-"""Plans from a stream: time by chunk size, beside peers, growth, and memory.
+"""Plans from a stream: time by chunk size, beside peers, growth, memory, and what is made of a cut-off reply.
 
     python benchmarks/plan_stream.py [--quick]
 
-Contenders take turns in one process; a turn is the CPU time of this thread, and the fastest turn counts, as
-all noise adds. Peers that are not installed are named as absent.
+CPU time of this thread, contenders in turns, medians; ratios are taken within a round. Peers that are not
+installed are named as absent.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
+import gc
 import json
+import resource
+import statistics
+import subprocess
+import sys
 import time
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
-from _measure import save
-
-from llmopt.stream import PlanStream
+from _measure import QUICK, save
+from _parsers import DISTRIBUTIONS, Parser, contenders, ijson_bare, ours
 
 SIZES = (1, 4, 16, 64, 256, 1024, 4096, 65536)
 TOKEN = 4  # characters
-PEERS = ("ijson", "jiter", "json-stream", "jsonriver", "partial-json-parser", "langchain-core", "json_repair")
-LIMIT_S = 1.0  # a turn that takes longer is stopped, and its rest is extrapolated
+OURS = "PlanStream lenient"  # the mode one gets without asking
+ROUNDS = 2 if QUICK else 9
+TURN_S = 0.01  # what takes less is done several times a turn
+LEVELS = 100_000
+LIMIT_BYTES, LIMIT_S = 4 << 30, 120
 
 
 def plan(number: int) -> dict[str, Any]:
@@ -48,127 +55,50 @@ def chunks_of(text: Any, size: int) -> list[Any]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
-# A contender makes a function that takes a chunk.
+def rounds_of(cases: dict[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Return the seconds of each case, one figure a round; every second round goes backwards."""
+    numbers = {name: max(1, int(TURN_S / max(case(), 1e-6))) for name, case in cases.items()}
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    order = list(cases.items())
+    for _ in range(rounds):
+        for name, case in order:
+            taken[name].append(statistics.median(case() for _ in range(1 if QUICK else numbers[name])))
+        order.reverse()
+    return taken
 
 
-def ours(**options: Any) -> Any:
-    return lambda: PlanStream(**options).feed
+def ratio(values: list[float], units: list[float]) -> float:
+    return statistics.median(value / unit for value, unit in zip(values, units, strict=True))
 
 
-def reparsing(parse: Any) -> Any:
-    """What most libraries do: parse all that has arrived, with every chunk."""
-
-    def make() -> Any:
-        seen: list[str] = []
-
-        def feed(chunk: str) -> Any:
-            seen.append(chunk)
-            try:
-                return parse("".join(seen))
-            except Exception:  # noqa: BLE001 - the beginning of a reply is no JSON yet
-                return None
-
-        return feed
-
-    return make
+def by_chunk_size(absent: list[str]) -> list[dict[str, Any]]:
+    """1000 plans: what a chunk costs above an empty loop, and all of them against `orjson.loads`."""
+    parsers = {f"PlanStream {mode}": ours(mode=mode) for mode in ("strict", "lenient")}
+    rows = []
+    for form in ("bytes", "str"):
+        text: Any = reply(1000).encode() if form == "bytes" else reply(1000)
+        if form == "bytes" and "ijson, yajl2_c" not in absent:
+            parsers["ijson, yajl2_c"] = ijson_bare()
+        fitting = {name: parser for name, parser in parsers.items() if form == "bytes" or "ijson" not in name}
+        rows += [_row(form, text, size, fitting) for size in SIZES]
+    return rows
 
 
-def ijson_c() -> Any:
-    import ijson
-
-    backend = ijson.get_backend("yajl2_c")
-
-    def make() -> Any:
-        found = ijson.sendable_list()
-        send = backend.items_coro(found, "item", use_float=True).send
-        return lambda chunk: send(chunk.encode()) if isinstance(chunk, str) else send(chunk)
-
-    return make
-
-
-def ijson_send() -> Any:
-    """Fed with bytes, without a function around it."""
-    import ijson
-
-    backend = ijson.get_backend("yajl2_c")
-    return lambda: backend.items_coro(ijson.sendable_list(), "item", use_float=True).send
-
-
-def jiter() -> Any:
-    import jiter
-
-    return reparsing(lambda text: jiter.from_json(text.encode(), partial_mode=True))
-
-
-def partial_json_parser() -> Any:
-    import partial_json_parser
-
-    return reparsing(partial_json_parser.loads)
-
-
-def langchain() -> Any:
-    from langchain_core.utils.json import parse_partial_json
-
-    return reparsing(parse_partial_json)
-
-
-def json_repair() -> Any:
-    import json_repair
-
-    return reparsing(lambda text: json_repair.loads(text, stream_stable=True))
-
-
-def json_stream() -> Any:
-    import json_stream
-    from json_stream import to_standard_types
-
-    def whole(chunks: list[str]) -> Any:
-        return [to_standard_types(element) for element in json_stream.load(iter(c.encode() for c in chunks))]
-
-    return whole
-
-
-def jsonriver() -> Any:
-    import jsonriver
-
-    async def read(chunks: list[str]) -> None:
-        async def source() -> Any:
-            for chunk in chunks:
-                yield chunk
-
-        async for _ in jsonriver.parse(source()):
-            pass
-
-    return lambda chunks: asyncio.run(read(chunks))
-
-
-PUSHED = {
-    "ijson": ijson_c,
-    "jiter": jiter,
-    "partial-json-parser": partial_json_parser,
-    "langchain-core": langchain,
-    "json_repair": json_repair,
-}
-PULLED = {"json-stream": json_stream, "jsonriver": jsonriver}
-
-
-def turn(make: Any, chunks: list[Any]) -> float:
-    """Seconds for all chunks, extrapolated quadratically where it would take too long."""
-    feed = make()
-    start = time.thread_time()
-    for count, chunk in enumerate(chunks, 1):
-        feed(chunk)
-        if not count % 64 and (taken := time.thread_time() - start) > LIMIT_S:
-            return taken * (len(chunks) / count) ** 2
-    return time.thread_time() - start
-
-
-def tight(make: Any, chunks: list[Any]) -> float:
-    feed = make()
-    start = time.thread_time()
-    for chunk in chunks:
-        feed(chunk)
-    return time.thread_time() - start
+def _row(form: str, text: Any, size: int, parsers: dict[str, Parser]) -> dict[str, Any]:
+    chunks = chunks_of(text, size)
+    cases: dict[str, Callable[[], float]] = {"loop": partial(loop, chunks), "whole": partial(whole, text)}
+    cases |= {name: partial(parser.seconds, chunks) for name, parser in parsers.items()}
+    taken = rounds_of(cases, rounds=ROUNDS * 2)
+    row: dict[str, Any] = {"form": form, "chunk": size}
+    for name in parsers:
+        over_loop = [own - empty for own, empty in zip(taken[name], taken["loop"], strict=True)]
+        row[name] = {
+            "ns_per_chunk_over_loop": round(statistics.median(over_loop) / len(chunks) * 1e9),
+            "x_whole": round(ratio(taken[name], taken["whole"]), 2),
+        }
+        if "ijson, yajl2_c" in taken:
+            row[name]["x_ijson"] = round(ratio(taken[name], taken["ijson, yajl2_c"]), 2)
+    return row
 
 
 def loop(chunks: list[Any]) -> float:
@@ -186,112 +116,134 @@ def whole(text: Any) -> float:
     return taken
 
 
-def by_chunk_size(rounds: int) -> list[dict[str, Any]]:
-    rows = []
-    for form in ("bytes", "str"):
-        text: Any = reply(1000).encode() if form == "bytes" else reply(1000)
-        contenders = {mode: ours(mode=mode) for mode in ("strict", "lenient")}
-        contenders["strict, max_depth=1024"] = ours(mode="strict", max_depth=1024)
-        if form == "bytes" and "ijson" not in ABSENT:
-            contenders["ijson"] = ijson_send()
-        for size in SIZES:
-            chunks = chunks_of(text, size)
-            taken: dict[str, list[float]] = {name: [] for name in ("loop", "whole", *contenders)}
-            for _ in range(rounds if size < 1024 else rounds * 3):
-                taken["loop"].append(loop(chunks))
-                taken["whole"].append(whole(text))
-                for name, make in contenders.items():
-                    taken[name].append(tight(make, chunks))
-            best = {name: min(values) for name, values in taken.items()}
-            row: dict[str, Any] = {"form": form, "chunk": size}
-            for name in contenders:
-                row[name] = {
-                    "ns_per_chunk_over_loop": round((best[name] - best["loop"]) / len(chunks) * 1e9),
-                    "x_whole": round(best[name] / best["whole"], 2),
-                }
-            rows.append(row)
-    return rows
-
-
-def by_contender() -> dict[str, Any]:
-    """100 plans in chunks of a token, everybody once a round."""
-    chunks = chunks_of(reply(100), TOKEN)
-    taken: dict[str, float] = {}
-    contenders: dict[str, Any] = {"llmopt strict": ours(mode="strict"), "llmopt lenient": ours()}
-    contenders |= {name: make() for name, make in PUSHED.items() if name not in ABSENT}
-    for name, make in contenders.items():
-        slow = name not in ("llmopt strict", "llmopt lenient", "ijson")
-        taken[name] = min(turn(make, chunks) for _ in range(1 if slow else 9))
-    for name, make_whole in PULLED.items():
-        if name not in ABSENT:
-            read = make_whole()
-            start = time.thread_time()
-            read(chunks)
-            taken[name] = time.thread_time() - start
-    ours_s = taken["llmopt lenient"]
-    return {name: {"ms": round(s * 1e3, 2), "x_llmopt": round(s / ours_s, 1)} for name, s in taken.items()}
-
-
-def growth() -> dict[str, float]:
-    found = {}
-    for size in (TOKEN, 64, 1024, 65536):
-        small, large = chunks_of(reply(100), size), chunks_of(reply(1000), size)
-        best = [min(tight(ours(), chunks) for _ in range(7)) for chunks in (small, large)]
-        found[str(size)] = round(best[1] / best[0], 2)
+def beside(parsers: dict[str, Parser], text: str) -> dict[str, Any]:
+    """100 plans as str: what a chunk costs everybody, by size, and in units of PlanStream."""
+    found: dict[str, Any] = {name: {} for name in parsers}
+    for size in SIZES[1:]:
+        chunks = chunks_of(text, size)
+        taken = rounds_of({name: partial(parser.seconds, chunks) for name, parser in parsers.items()})
+        for name, values in taken.items():
+            found[name][str(size)] = {
+                "us_per_chunk": round(statistics.median(values) / len(chunks) * 1e6, 3),
+                "x_llmopt": round(ratio(values, taken[OURS]), 2),
+            }
     return found
 
 
-def memory() -> dict[str, int]:
-    """Bytes at the peak, with plans thrown away."""
-    found = {}
-    for plans in (10, 1000):
-        for size in (TOKEN, 64, 4096):
-            chunks = chunks_of(reply(plans), size)
-            feed = PlanStream().feed
-            tracemalloc.start()
-            for chunk in chunks:
-                feed(chunk)
-            found[f"{plans} plans, chunks of {size}"] = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-    chunks = chunks_of('[{"a":' + "[" * 100_000, TOKEN)
+def growth(parsers: dict[str, Parser]) -> dict[str, dict[str, float]]:
+    """How much longer 1000 plans take than 100, by chunk size; for peers, at the size of a token."""
+    found: dict[str, dict[str, float]] = {}
+    for name, parser in parsers.items():
+        sizes = (TOKEN, 64, 1024, 65536) if name.startswith("PlanStream") else (TOKEN,)
+        found[name] = {}
+        for size in sizes:
+            cases = {
+                str(plans): partial(parser.seconds, chunks_of(reply(plans), size)) for plans in (100, 1000)
+            }
+            taken = rounds_of(
+                cases, rounds=ROUNDS * 2 if name.startswith("PlanStream") else (ROUNDS + 1) // 2
+            )
+            found[name][str(size)] = round(ratio(taken["1000"], taken["100"]), 2)
+    return found
+
+
+def memory(parsers: dict[str, Parser]) -> dict[str, dict[str, int]]:
+    """Bytes at the peak beside the reply itself, with plans thrown away."""
+    found: dict[str, dict[str, int]] = {}
+    for name, parser in parsers.items():
+        sizes = (TOKEN, 64, 4096) if name.startswith("PlanStream") else (64,)
+        found[name] = {}
+        for plans in (10, 1000):
+            for size in sizes:
+                chunks = chunks_of(reply(plans), size)
+                found[name][f"{plans} plans, chunks of {size}"] = peak_bytes(partial(parser.peak, chunks))
+    return found
+
+
+def peak_bytes(call: Callable[[], Any]) -> int:
+    gc.collect()
     tracemalloc.start()
-    stream = PlanStream()
-    for chunk in chunks:
-        stream.feed(chunk)
-    stream.finalize()
-    found["100000 open brackets"] = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return found
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
-def absent() -> set[str]:
-    missing = set()
-    for name, make in (PUSHED | PULLED).items():
+def brackets(names: list[str]) -> dict[str, Any]:
+    """What becomes of 100,000 open brackets, everybody in a process of its own with 4 GiB."""
+    return {name: _brackets(name) for name in names}
+
+
+def _brackets(name: str) -> str | int:
+    command = [sys.executable, __file__, "--brackets", name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return f"over {LIMIT_S} s"
+    if done.returncode < 0:
+        return "crash"
+    answer: str | int = json.loads(done.stdout.splitlines()[-1]) if done.stdout else "crash"
+    return answer
+
+
+def open_brackets(name: str) -> None:
+    """Print the peak, or what went wrong: called in a process of its own."""
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+    parser = contenders()[0][name]
+    chunks = chunks_of('[{"a":' + "[" * LEVELS, 4096)
+    errors: list[str] = []
+
+    def read() -> None:
         try:
-            make()
-        except ImportError:
-            missing.add(name)
-    return missing
+            parser.peak(chunks)
+        except Exception as error:  # noqa: BLE001 - to refuse so much is right
+            errors.append(type(error).__name__)
+
+    peak = peak_bytes(read)
+    print(json.dumps("over 4 GiB" if "MemoryError" in errors else peak))
 
 
-ABSENT = absent()
+def truncation(parsers: dict[str, Parser], step: int = 97 if QUICK else 7) -> dict[str, dict[str, float]]:
+    """Cut a reply of five plans at many places: what is given of plans that were whole, and what is wrong."""
+    text, plans = reply(5), [plan(number) for number in range(5)]
+    ends = [len(json.dumps(plans[: n + 1], ensure_ascii=False)) - 1 for n in range(5)]
+    cuts = range(1, ends[-1], step)
+    found: dict[str, dict[str, float]] = {}
+    for name, parser in parsers.items():
+        given = [parser.plans(chunks_of(text[:cut], 16)) for cut in cuts]
+        complete = [sum(end <= cut for end in ends) for cut in cuts]
+        right = sum(sum(one in own for one in plans[:n]) for own, n in zip(given, complete, strict=True))
+        wrong = sum(sum(one not in plans for one in own) for own in given)
+        found[name] = {
+            "cuts": len(cuts),
+            "whole_plans_given": round(right / sum(complete), 4),
+            "wrong_plans_per_reply": round(wrong / len(cuts), 3),
+        }
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, for a look")
-    rounds = 3 if parser.parse_args().quick else 9
+    parsers, absent = contenders()
+    gc.collect()
+    gc.freeze()  # what the peers have imported is not to be looked through again and again
     content = {
-        "unit": "CPU time of the fastest turn; x_whole: times orjson.loads of the whole reply of 1000 plans",
+        "unit": "CPU time, medians of interleaved turns; x_whole: times orjson.loads of the whole reply",
+        "rounds": ROUNDS,
         "bytes_per_plan": len(reply(100).encode()) // 100,
-        "by_chunk_size": by_chunk_size(rounds),
-        "100_plans_in_chunks_of_4": by_contender(),
-        "growth_from_100_to_1000_plans": growth(),
-        "peak_bytes": memory(),
-        "absent": sorted(ABSENT),
+        "1000_plans_by_chunk_size": by_chunk_size(absent),
+        "100_plans_beside_peers": beside(parsers, reply(100)),
+        "growth_from_100_to_1000_plans": growth(parsers),
+        "peak_bytes": memory(parsers),
+        "peak_bytes_of_100000_open_brackets": brackets(list(parsers)),
+        "truncation": truncation(parsers),
+        "absent": absent,
     }
-    save("plan_stream", content, ("orjson", *PEERS))
+    save("plan_stream", content, ("orjson", *DISTRIBUTIONS))
 
 
 if __name__ == "__main__":
-    main()
+    if "--brackets" in sys.argv:
+        open_brackets(sys.argv[-1])
+    else:
+        main()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from _measure import save
+from _measure import QUICK, save
 
 folder = tempfile.TemporaryDirectory()
 os.environ["LLM_USER_PATH"] = folder.name
@@ -25,6 +25,7 @@ from llm.default_plugins.openai_models import AsyncChat, Chat  # noqa: E402
 import llmopt  # noqa: E402
 
 TASKS = 50
+ROUNDS = 2 if QUICK else 7
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def connections(url: str) -> int:
         return found
 
 
-def one_by_one(url: str, *, stream: bool, calls: int = 20, rounds: int = 7) -> dict[str, Any]:
+def one_by_one(url: str, *, stream: bool, calls: int = 20, rounds: int = ROUNDS) -> dict[str, Any]:
     """Return CPU and wall milliseconds per call, and connections per call."""
     plain = Chat("local", key="none", api_base=url)
     models = {"llm": plain, "wrapped": llmopt.wrap(plain, default=False)}
@@ -68,7 +69,7 @@ def one_by_one(url: str, *, stream: bool, calls: int = 20, rounds: int = 7) -> d
     return found
 
 
-def concurrent(url: str, rounds: int = 5) -> dict[str, Any]:
+def concurrent(url: str, rounds: int = ROUNDS) -> dict[str, Any]:
     """Return calls per second of wall and of CPU time with 50 calls at once."""
     plain = AsyncChat("local", key="none", api_base=url)
     models = {"llm": plain, "wrapped": llmopt.wrap(plain, default=False)}
