@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import compress as compress
     from . import errors as errors
+    from . import evaluation as evaluation
     from . import plan as plan
     from . import stream as stream
     from . import testing as testing
@@ -72,7 +73,7 @@ _NAMES = {
     "with_messages": "chain.compat",
     "wrap": "wrapping",
 }
-_ROOMS = ("compress", "errors", "plan", "stream", "testing", "tokens", "types", "usage")
+_ROOMS = ("compress", "errors", "evaluation", "plan", "stream", "testing", "tokens", "types", "usage")
 
 __all__ = [
     "Budget",
@@ -96,6 +97,7 @@ __all__ = [
     "compress",
     "default_stack",
     "errors",
+    "evaluation",
     "plan",
     "planner",
     "prefix_report",

@@ -280,6 +280,7 @@ class TestProcess:
         assert [line.split()[0] for line in shown.partition("Commands:")[2].splitlines()[1:]] == [
             "cache",
             "demo",
+            "eval",
             "log",
         ]
 

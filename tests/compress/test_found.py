@@ -108,7 +108,7 @@ def test_what_is_deep_but_not_too_deep():
 
 
 def test_what_no_parser_takes_is_no_json():
-    for text in ("[" * 5000 + "]" * 5000, "[1", "[" + "1" * 5000 + "]", ""):
+    for text in ("[" * 200_000 + "]" * 200_000, "[1", "[" + "1" * 5000 + "]", ""):
         with pytest.raises(ValueError, match="no JSON"):
             json_in(text)
 

@@ -13,7 +13,7 @@ QUESTIONS = {
     "look up": re.compile(r"What is `([^`]+)` of (.+)\? Answer with the value alone\."),
     "filter": re.compile(
         rf"Which elements in (.+) have `([^`]+)` (above|below|equal to) {VALUE}\? "
-        r"Answer with a JSON list of their `([^`]+)` alone\."
+        r"Answer with a JSON list of their `([^`]+)` alone, in any order\."
     ),
     "count": re.compile(
         rf"How many elements in (.+) have `([^`]+)` (above|below|equal to) {VALUE}\? "

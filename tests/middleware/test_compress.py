@@ -13,7 +13,7 @@ from llm.models import ToolCall
 from llm.parts import AttachmentPart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 import llmopt
-from llmopt.compress import Role, Vault, decode
+from llmopt.compress import Role, Vault, decode, legend
 from llmopt.compress.data import Data
 from llmopt.compress.roles.relevance import Drop
 from llmopt.errors import ConfigurationError
@@ -37,9 +37,16 @@ PRETTY = json.dumps(SQUAD, indent=2)
 
 
 def texts(prompt):
-    """Return all texts of a prompt, as the model gets them."""
+    """Return all texts of a prompt, as the model gets them, but for the legend."""
     parts = [part for message in prompt.messages for part in message.parts]
-    return [getattr(part, "text", None) or getattr(part, "output", "") for part in parts]
+    return [unexplained(getattr(part, "text", None) or getattr(part, "output", "")) for part in parts]
+
+
+def unexplained(text):
+    """Return a text without the legend at its head."""
+    for profile in PROFILES[1:]:
+        text = text.removeprefix(f"{legend(profile)}\n\n")
+    return text
 
 
 def sent(model, at=-1):
@@ -49,6 +56,7 @@ def sent(model, at=-1):
 
 def data_of(text, before="", after=""):
     """Return what an encoding says that stands between two texts."""
+    text = unexplained(text)
     assert text.startswith(before)
     assert text.endswith(after)
     return decode(text[len(before) : len(text) - len(after)])
@@ -72,7 +80,8 @@ def test_data_is_sent_encoded(world, profile, keyed, stream):
     assert notes["compressor"] == profile
     tokens = counter("scripted")
     assert notes["tokens_before"] == tokens.count(f"{COMPACT}\nPlan.")
-    assert notes["tokens_after"] == tokens.count(sent(model)) < notes["tokens_before"]
+    shown = tokens.count(f"{legend(profile)}\n\n") if legend(profile) else 0
+    assert notes["tokens_after"] == tokens.count(sent(model)) + shown < notes["tokens_before"]
     assert "loss" not in notes
     assert (stats["calls"], stats["compressed"], stats["dropped"], stats["errors"]) == (1, 1, 0, 0)
     assert (stats["tokens_before"], stats["tokens_after"]) == (notes["tokens_before"], notes["tokens_after"])
@@ -146,7 +155,9 @@ def test_all_kinds_of_messages(world):
     assert messages == before == outcome.response.prompt.messages
     assert outcome.told == "HOLD"
     system, user, assistant, tool, last = model.calls[0].prompt.messages
-    assert (system, assistant, last) == (before[0], before[2], before[4])
+    assert (assistant, last) == (before[2], before[4])
+    assert system.parts[0].text == f"{legend('balanced')}\n\n{COMPACT}"
+    assert system.provider_metadata == {"a": 1}
     assert data_of(user.parts[1].text) == SQUAD
     assert (user.parts[0].text, user.provider_metadata) == ("See:", {"b": 2})
     assert isinstance(user.parts[2], AttachmentPart)
@@ -271,7 +282,7 @@ def test_results_of_tools_are_encoded_in_a_chain(world):
     (call,) = model.calls[1].prompt.messages[1].parts
     (result,) = model.calls[1].prompt.messages[2].parts
     assert (call.arguments, call.tool_call_id) == ({"where": "there"}, "t1")
-    assert (decode(result.output), result.tool_call_id) == (SQUAD, "t1")
+    assert (data_of(result.output), result.tool_call_id) == (SQUAD, "t1")
     assert model.calls[1].prompt.tools == model.calls[0].prompt.tools
 
 
@@ -315,6 +326,7 @@ def test_the_usage_log_has_the_tokens(world, tmp_path):
         ({"role": "tactics"}, "role='tactics'"),
         ({"vault": "yes"}, "Compress: vault='yes'"),
         ({"min_tokens": -1}, "Compress: min_tokens=-1"),
+        ({"legend": "no"}, "Compress: legend='no'"),
         ({"guard": 3}, "Compress: guard=3"),
     ],
 )
@@ -332,7 +344,7 @@ def test_copies_have_the_configuration_and_no_counters(make_world):
         assert (twin.stats()["calls"], compress.stats()["calls"]) == (0, 1)
     assert repr(compress) == (
         "Compress(profile='dense', role='tactical', role_on_found=False, vault=True, min_tokens=9, "
-        "system=False, guard=True)"
+        "system=False, legend=True, guard=True)"
     )
     with pytest.raises(TypeError, match="never stored"):
         pickle.dumps(Compress(vault=Vault()))

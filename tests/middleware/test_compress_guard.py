@@ -72,3 +72,15 @@ def test_auto_goes_by_what_was_evaluated(world, tmp_path, monkeypatch):
         outcome = world.ask(world.wrap(model, compress), fragments=[Data(SQUAD)])
         profiles.append(outcome.notes["compressor"])
     assert profiles == ["balanced", "dense", "balanced"]
+
+
+def test_a_model_that_understands_no_profile_is_sent_json(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    (tmp_path / "llmopt").mkdir()
+    (tmp_path / "llmopt" / "eval_compress.json").write_text(json.dumps({"scripted": {"profile": "json"}}))
+    compress = Compress("auto", role=SCOUT)
+    model = world.model(lambda prompt: prompt.prompt)
+    outcome = world.ask(world.wrap(model, compress), fragments=[Data(SQUAD)])
+    assert (outcome.notes["compressor"], compress.stats()["stepped_down"]) == ("json", {})
+    seen = [{name: value for name, value in unit.items() if name != "hp"} for unit in SQUAD]
+    assert json.loads(outcome.told.splitlines()[0]) == seen

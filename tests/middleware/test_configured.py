@@ -8,7 +8,9 @@ import pickle
 import pytest
 import tenacity
 
-from llmopt import Budget, CircuitBreaker, Fallback, RateLimit, Retry, Timeout
+from llmopt import Budget, CircuitBreaker, Compress, Fallback, PromptCache, RateLimit, Retry, Timeout
+from llmopt.compress import Role
+from llmopt.compress.prefix.cache_rules import RULES
 from llmopt.errors import ConfigurationError
 from llmopt.resilience import is_transient
 from llmopt.testing import FaultPlan, ScriptedModel
@@ -26,6 +28,7 @@ def accepted(reply):
     return True
 
 
+SCOUT = Role("scout", "Look.", precision={"t": 0})
 MADE = {
     Retry(attempts=3, max_retry_after_s=5, transient=accepted, budget_ratio=0.5): (
         "Retry(attempts=3, wait=None, stop=None, max_retry_after_s=5, "
@@ -43,6 +46,13 @@ MADE = {
     ),
     Budget(tokens_per_hour=9000): (
         "Budget(usd_per_day=None, usd_per_hour=None, tokens_per_day=None, tokens_per_hour=9000, prices=None)"
+    ),
+    Compress("dense", role=SCOUT, vault=True, legend=False, guard=False): (
+        f"Compress(profile='dense', role={SCOUT!r}, role_on_found=False, vault=True, min_tokens=64, "
+        f"system=False, legend=False, guard=False)"
+    ),
+    PromptCache("free", history=False, rules=RULES["anthropic"]): (
+        f"PromptCache(order='free', breakpoints=4, history=False, rules={RULES['anthropic']!r})"
     ),
 }
 COPIES = {
@@ -168,6 +178,25 @@ WRONG = {
         "Budget: prices['gpt']=(1, 2, 3, 4) is wrong": {**PRICED, "prices": {"gpt": (1, 2, 3, 4)}},
         "Budget: prices[7]=(1, 2) is wrong": {**PRICED, "prices": {7: (1, 2)}},
         "Budget: prices=<function coroutine": {**PRICED, "prices": coroutine},
+    },
+    Compress: {
+        "Compress: profile='tiny' is wrong: it must be one of safe, balanced, dense, auto": {
+            "profile": "tiny"
+        },
+        "Compress: profile=None is wrong": {"profile": None},
+        "role='scouts': give a Role, or one of tactical": {"role": "scouts"},
+        "Compress: vault='yes' is wrong: it must be True, a Vault, or None": {"vault": "yes"},
+        "Compress: min_tokens=0.5 is wrong: it must be a whole number": {"min_tokens": 0.5},
+        "Compress: min_tokens=-1 is wrong": {"min_tokens": -1},
+        "Compress: legend='' is wrong: it must be True or False": {"legend": ""},
+        "Compress: guard=3 is wrong: it must be True, False, or a Guard": {"guard": 3},
+    },
+    PromptCache: {
+        "PromptCache: order='best' is wrong: it must be one of declared, free, keep": {"order": "best"},
+        "PromptCache: breakpoints=5 is wrong: it must be a whole number from 0 to 4": {"breakpoints": 5},
+        "PromptCache: breakpoints=True is wrong": {"breakpoints": True},
+        "PromptCache: history=1 is wrong: it must be True or False": {"history": 1},
+        "PromptCache: rules='openai' is wrong: it must be CacheRules, or None": {"rules": "openai"},
     },
     Fallback: {
         "Fallback: on=<class 'TimeoutError'> is wrong: it must be a function of an error": {

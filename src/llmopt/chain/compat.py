@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..stages import Event
@@ -18,7 +19,7 @@ from ..types import Reply, Usage
 
 if TYPE_CHECKING:
     from llm.models import AsyncResponse, Prompt, Response
-    from llm.parts import Message
+    from llm.parts import Message, ToolResultPart
 
 _OWN = frozenset(
     (
@@ -65,8 +66,10 @@ _LAST = "done_callbacks"
 def with_messages(prompt: Prompt, messages: Sequence[Message]) -> Prompt:
     """Return a copy of `prompt` that sends exactly `messages`.
 
-    Every provider plugin builds its request from `prompt.messages`. The other parts stay, for those
-    that look whether there is a system prompt or an attachment at all.
+    Most plugins build their requests from `prompt.messages`, but llm-anthropic takes the system prompt from
+    `prompt.system`, and others read `prompt.prompt` or `prompt.tool_results`. What these said of the messages
+    before, they say of the new ones; where they said something else, they go on to. Fragments stay as long
+    as their text does.
 
     Args:
         prompt: the prompt of a call; it stays as it is.
@@ -80,12 +83,72 @@ def with_messages(prompt: Prompt, messages: Sequence[Message]) -> Prompt:
         >>> from llmopt.testing import ScriptedModel
         >>> prompt = ScriptedModel().prompt("Hi").prompt
         >>> changed = with_messages(prompt, [llm.system("Short."), *prompt.messages])
-        >>> [message.role for message in changed.messages]
-        ['system', 'user']
+        >>> [message.role for message in changed.messages], changed.system
+        (['system', 'user'], 'Short.')
     """
+    old, new = prompt.messages, list(messages)
     changed = copy.copy(prompt)
-    changed._explicit_messages = list(messages)  # noqa: SLF001
+    changed._explicit_messages = new  # noqa: SLF001
+    system, text = _system_of(new), _question_of(new)
+    if prompt.system == _system_of(old) != system:
+        changed._system, changed.system_fragments = system, []  # noqa: SLF001
+    if prompt.prompt == _question_of(old) != text:
+        changed._prompt, changed.fragments = text, []  # noqa: SLF001
+    before, after = _results_of(old), _results_of(new)
+    if len(prompt.tool_results) == len(before) == len(after):
+        changed.tool_results = [
+            replace(said, output=part.output) if said.output == was.output != part.output else said
+            for said, was, part in zip(prompt.tool_results, before, after, strict=True)
+        ]
     return changed
+
+
+def with_fragments(
+    prompt: Prompt, *, system: Sequence[str] | None = None, user: Sequence[str] | None = None
+) -> Prompt:
+    """Return `prompt` with the same texts in fragments.
+
+    Args:
+        prompt: a prompt that `with_messages` has made; it is changed.
+        system: fragments, and behind them a text, that make `prompt.system` as llm joins them; None for as
+            they are.
+        user: the same for `prompt.prompt`.
+    """
+    if system is not None:
+        *prompt.system_fragments, prompt._system = system  # noqa: SLF001
+    if user is not None:
+        *prompt.fragments, prompt._prompt = user  # noqa: SLF001
+    return prompt
+
+
+def texts_in(prompt: Prompt) -> tuple[list[str], list[str]]:
+    """Return the fragments of the system prompt and of the prompt, each with the text behind them."""
+    system = [*(prompt.system_fragments or ()), prompt._system or ""]  # noqa: SLF001
+    return system, [*(prompt.fragments or ()), prompt._prompt or ""]  # noqa: SLF001
+
+
+def _system_of(messages: Sequence[Message]) -> str:
+    """Return the system prompt that messages begin with, as llm-anthropic reads it."""
+    return "\n\n".join(_texts_of(messages[0])).strip() if messages and messages[0].role == "system" else ""
+
+
+def _question_of(messages: Sequence[Message]) -> str:
+    """Return what the user says last, if nobody speaks after that."""
+    return "\n".join(_texts_of(messages[-1])) if messages and messages[-1].role == "user" else ""
+
+
+def _texts_of(message: Message) -> list[str]:
+    from llm.parts import TextPart
+
+    return [part.text for part in message.parts if isinstance(part, TextPart)]
+
+
+def _results_of(messages: Sequence[Message]) -> list[ToolResultPart]:
+    """Return the results of tools that messages end with; the user may speak after them."""
+    from llm.parts import ToolResultPart
+
+    last = [message for message in messages[-2:] if message.role == "tool"][-1:]
+    return [part for message in last for part in message.parts if isinstance(part, ToolResultPart)]
 
 
 def with_options(prompt: Prompt, model: Any, options: dict[str, Any]) -> Prompt:

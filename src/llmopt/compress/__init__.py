@@ -12,6 +12,7 @@ from __future__ import annotations
 from .decode import decode
 from .encode import Encoded, encode
 from .guard import Guard
+from .legend import legend
 from .roles import ROLES, Role
 from .roles.loss import Dropped, LossReport
 from .roles.relevance import Drop, Keep, Nearest, Round, Top, Where, Within
@@ -40,4 +41,5 @@ __all__ = [
     "decode",
     "encode",
     "judge",
+    "legend",
 ]

@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..tokens import TokenCounter
 from .notation.features import PROFILES
 from .notation.lexical import compact
+from .notation.nodes import Table
 from .notation.shapes import Shapes
 from .notation.unpack import unpack
 from .notation.write import Writer
@@ -35,8 +36,10 @@ def encode_alone(value: Any, profile: str, counter: TokenCounter) -> tuple[str, 
     """
     json = compact(value)
     best = counter.count(json), json
-    for features in reversed(PROFILES[profile]):
-        text = Writer(features, counter.count, Shapes()).text(unpack(value) if features.unpack else value)
+    for features in reversed(PROFILES.get(profile, ())):
+        text = Writer(features, counter.count, Shapes[Table]()).text(
+            unpack(value) if features.unpack else value
+        )
         best = min(best, (counter.count(text), text), key=_tokens)
         if len(text) < _HALVED * len(json):
             break

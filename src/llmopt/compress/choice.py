@@ -17,10 +17,13 @@ import orjson
 from ..errors import ConfigurationError
 from .notation.features import PROFILES
 
-__all__ = ["DEFAULT", "Choice", "choices", "choices_path"]
+__all__ = ["DEFAULT", "JSON", "Choice", "choices", "choices_path"]
 
 DEFAULT: Final = "balanced"
 """The profile of a model that was not evaluated."""
+
+JSON: Final = "json"
+"""In the place of a profile: for a model that understands none as well as JSON, or none for less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Choice:
     """The profile that was found best for a model.
 
     Attributes:
-        profile: its name.
+        profile: its name, or "json" for none of them.
         accuracy: share of the questions that were answered right under it, or None.
         date: when that was, as ISO 8601, or None.
     """
@@ -77,8 +80,8 @@ def choices(path: Path | str | None = None) -> dict[str, Choice]:
 def _choice(path: Path, model_id: str, entry: Any) -> Choice:
     fields: Mapping[str, Any] = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
     profile, accuracy, date = (fields.get(name) for name in ("profile", "accuracy", "date"))
-    if profile not in PROFILES:
-        msg = f"the profile of {model_id!r} is {profile!r}, which is none of {', '.join(PROFILES)}"
+    if profile not in (*PROFILES, JSON):
+        msg = f"the profile of {model_id!r} is {profile!r}, which is none of {', '.join((*PROFILES, JSON))}"
         raise ConfigurationError(_NO_RESULT.format(path, msg))
     known = isinstance(accuracy, (int, float)) and not isinstance(accuracy, bool)
     return Choice(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -12,11 +12,13 @@ from ..errors import ConfigurationError, EncodingError
 from ..tokens import TokenCounter
 from .check import checked
 from .delta import difference
-from .notation.bounds import at_least, at_most
+from .notation.again import says_all
+from .notation.bounds import at_least
 from .notation.features import PROFILES, Features
 from .notation.lexical import compact
-from .notation.shapes import Shapes
-from .notation.unpack import hide, unpack
+from .notation.nodes import Table
+from .notation.shapes import Shapes, outline
+from .notation.unpack import hide, may_hold_json, unpack
 from .notation.write import CHANGES, Writer
 from .roles import Role, role_of
 from .roles.loss import LossReport
@@ -29,8 +31,17 @@ _HALVED: Final = 0.5
 _PASS: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
-_SHAPES: Final = Shapes()
-_JSON_MARKS: Final = ('"{', '"[')
+_SHAPES: Final = Shapes[Table]()
+_HIDDEN_SHAPES: Final = Shapes[Table]()  # of values with handles for ids
+_SETTLED: Final = Shapes[tuple[str, float]]()  # the best encoding, and its share of the characters of JSON
+_MIN_SETTLED_CHARS: Final = 2_000  # all encodings of what is shorter are soon compared
+_GROWN: Final = 1.02  # another encoding may be better where that share is larger than it was
+_CHARS_A_RUN: Final = 4  # JSON has no more runs of letters than that
+_FEATURES: Final = {features.name: features for features in PROFILES["dense"]}
+
+
+_Text: TypeAlias = "tuple[str, str]"
+"""A text, and the name of its encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +133,17 @@ def encode(
     counter = counter or _default_counter()
     value, before, levels = _as_json(value)
     loss = LossReport()
+    json = before
     chosen = role_of(role)
     if chosen is not None:
         value, loss = chosen.apply(value)
-    job = _Job(value, profile, levels, vault, counter, before if chosen is None else None, previous)
+        value, json, levels = _as_json(value)
+    job = _Job(value, profile, levels, vault, counter, json, says_all(value, json), previous)
     try:
         text, encoding = job.cheapest()
     except (TypeError, ValueError, KeyError, RecursionError):
         value, levels = checked(value)  # says where it is no JSON
-        job = _Job(value, profile, levels, vault, counter, compact(value), previous)
+        job = _Job(value, profile, levels, vault, counter, compact(value), exact=False, previous=previous)
         text, encoding = job.cheapest()
     return Encoded(text, profile, encoding, loss, counter.exact, vault, before, counter)
 
@@ -138,6 +151,8 @@ def encode(
 def forget_shapes() -> None:
     """Forget the templates that were found so far; they are found again when they are needed."""
     _SHAPES.clear()
+    _HIDDEN_SHAPES.clear()
+    _SETTLED.clear()
 
 
 def _default_counter() -> TokenCounter:
@@ -164,54 +179,105 @@ def _compact(value: Any) -> str:
 
 @dataclass(slots=True)
 class _Job:
-    """One value on its way to the cheapest text."""
+    """One value on its way to the cheapest text.
+
+    Attributes:
+        value: what is encoded.
+        profile: says which encodings may be tried.
+        levels: how many it has, 0 where these are few.
+        vault: hides ids, where there is one.
+        counter: counts tokens.
+        json: its compact JSON, ids and all.
+        exact: whether that is known to say all of it.
+        previous: the value before.
+    """
 
     value: Any
     profile: str
     levels: int
     vault: Vault | None
     counter: TokenCounter
-    json: str | None
+    json: str
+    exact: bool
     previous: Any = None
-    may_hold_json: bool = True
 
-    def cheapest(self) -> tuple[str, str]:
+    def cheapest(self) -> _Text:
         """Return the text of fewest tokens, and the name of its encoding."""
-        hidden = self.value if self.vault is None else hide(self.value, self.vault.hide_in)
-        json = self.json if self.vault is None and self.json is not None else _compact(hidden)
-        self.may_hold_json = self.json is None or any(mark in self.json for mark in _JSON_MARKS)
-        texts = list(self._written(hidden, json))
-        if len(texts) == 1 and at_most(texts[0][0]) <= at_least(json, self.counter, at_most(texts[0][0])):
-            return texts[0]
-        count = self.counter.count
-        text, name = min(reversed(texts), key=lambda found: count(found[0]), default=(json, "json"))
-        if count(text) <= at_least(json, self.counter, count(text)) or count(text) < count(json):
-            return text, name
-        return json, "json"
+        settled, tried = self._settled()
+        if settled and tried and self._pays(tried[0], self.json):
+            return tried
+        hidden = self._hidden(self.value)
+        json = self.json if hidden is self.value else _as_json(hidden)[1]
+        texts = list(self._written(hidden, json, tried))
+        text, name = self._best(texts) if texts else (json, "json")
+        if not self._pays(text, json):
+            return json, "json"
+        if name in _FEATURES:
+            _SETTLED.put(self._shape(), (name, _GROWN * len(text) / len(self.json)))
+        return text, name
 
-    def _written(self, hidden: Any, json: str) -> Iterator[tuple[str, str]]:
+    def _settled(self) -> tuple[bool, _Text | None]:
+        """Return the text in the encoding that was best for such values, and whether it does as much."""
+        if self.previous is not None or self.levels > _MAX_LEVELS or len(self.json) < _MIN_SETTLED_CHARS:
+            return False, None
+        _, found = _SETTLED.get(self._shape())
+        if found is None:
+            return False, None
+        name, share = found
+        text = self._text(None, _FEATURES[name])
+        return len(text) <= share * len(self.json), (text, name)
+
+    def _shape(self) -> Hashable:
+        return self.profile, self.vault is None, self.counter.encoding, outline(self.value)
+
+    def _best(self, texts: list[_Text]) -> _Text:
+        """Return the text of fewest tokens; among equals the plainest."""
+        return texts[0] if len(texts) == 1 else min(reversed(texts), key=self._tokens)
+
+    def _tokens(self, found: _Text) -> int:
+        return self.counter.count(found[0])
+
+    def _pays(self, text: str, json: str) -> bool:
+        """Return whether the text has fewer tokens than JSON, without counting where that is plain."""
+        tokens = self.counter.count(text)
+        if tokens * _CHARS_A_RUN < len(json) and tokens <= at_least(json, self.counter, tokens):
+            return True
+        return tokens < self.counter.count(json)
+
+    def _written(self, hidden: Any, json: str, tried: _Text | None) -> Iterator[_Text]:
         """Yield the texts of the encodings, the tightest first; plainer ones where that does not do much."""
         if self.levels > _MAX_LEVELS:
             return
         if self.previous is not None:
             yield self._changes(), "delta"
         for features in reversed(PROFILES[self.profile]):
-            text = Writer(features, self.counter.count, _SHAPES).text(self._opened(hidden, features))
+            text = tried[0] if tried and tried[1] == features.name else self._text(hidden, features)
             yield text, features.name
             if len(text) < _HALVED * len(json):
                 return
 
     def _changes(self) -> str:
         """Return the changes since the value before, in the tightest encoding."""
-        changes = difference(self.previous, self.value)
-        if self.vault is not None:
-            changes = hide(changes, self.vault.hide_in)
-        return CHANGES + Writer(PROFILES[self.profile][-1], self.counter.count, _SHAPES).text(changes)
+        changes = self._hidden(difference(self.previous, self.value))
+        return CHANGES + self._writer(PROFILES[self.profile][-1], exact=False).text(changes)
 
-    def _opened(self, hidden: Any, features: Features) -> Any:
-        if not features.unpack or not self.may_hold_json:
-            return hidden
-        opened = unpack(self.value)
-        if opened is self.value:
-            return hidden
-        return opened if self.vault is None else hide(opened, self.vault.hide_in)
+    def _text(self, hidden: Any, features: Features) -> str:
+        """Return the text in one encoding.
+
+        Args:
+            hidden: the value without ids, or None if that is not known yet.
+            features: the encoding.
+        """
+        opened = self.value
+        if features.unpack and may_hold_json(self.json):
+            opened = unpack(self.value)
+        if opened is not self.value or hidden is None:
+            hidden = self._hidden(opened)
+        return self._writer(features, exact=self.exact).text(hidden)
+
+    def _hidden(self, value: Any) -> Any:
+        return value if self.vault is None else hide(value, self.vault.hide_in)
+
+    def _writer(self, features: Features, *, exact: bool) -> Writer:
+        shapes = _SHAPES if self.vault is None else _HIDDEN_SHAPES
+        return Writer(features, self.counter.count, shapes, exact)

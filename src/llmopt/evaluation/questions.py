@@ -145,7 +145,8 @@ def _filter(table: Table, random: Random) -> _Made:
     if not 1 <= len(answer) <= min(_MOST_FOUND, len(table.rows) - 1):
         return None
     text = (
-        f"Which elements in {table.name} have {said}? Answer with a JSON list of their `{table.key}` alone."
+        f"Which elements in {table.name} have {said}? "
+        f"Answer with a JSON list of their `{table.key}` alone, in any order."
     )
     return text, answer, tuple(table.column(table.key))
 

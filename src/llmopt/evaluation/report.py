@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
-from importlib.util import find_spec
-from statistics import mean, median
+from statistics import mean
 from typing import Any, Final
 
+from ..compress.choice import JSON
 from ..compress.notation.features import PROFILES
-from ..errors import ConfigurationError
-from ..middleware._prices import NANO, nano_usd_of
-from ..types import Usage
-from ..usage.tokens import normalise
 from .exam import BASELINE, Answer, Exam
-from .questions import KINDS
-from .statistics import Interval, mcnemar_p, paired_interval, wilson_interval
+from .statistics import Interval
 
-__all__ = ["Report", "Result", "report_of"]
+__all__ = ["Report", "Result"]
 
+PROVIDER: Final = "provider"
+TOKENIZER: Final = "tokenizer"
 NOT_WORSE: Final = "not worse"
 WORSE: Final = "worse"
 UNDECIDED: Final = "undecided"
@@ -41,10 +36,11 @@ class Result:
         difference_interval: 95 % interval of the paired difference to compact JSON (Bonett and Price).
         p: of McNemar's exact test against compact JSON.
         verdict: "not worse" than compact JSON by more than the margin, "worse", or "undecided".
-        data_tokens: tokens of the data, on average; the exam says whether they are exact.
-        input_tokens: tokens of the prompts by the provider's word, on average; None where it says nothing.
+        data_tokens: tokens of the data, on average, counted by the exam's counter.
+        input_tokens: tokens of the prompts, on average; the report says who has counted them.
         output_tokens: tokens of the replies, likewise.
-        usd: list price of a question in dollars, without discounts of prefix caches; None where unknown.
+        usd: list price of a question in dollars, without discounts of prefix caches; None where the price is
+            unknown, or the provider has not said how many tokens there were.
         seconds: median time of a call; None where all answers came from a cache.
     """
 
@@ -59,8 +55,8 @@ class Result:
     p: float
     verdict: str
     data_tokens: float
-    input_tokens: float | None
-    output_tokens: float | None
+    input_tokens: float
+    output_tokens: float
     usd: float | None
     seconds: float | None
 
@@ -84,8 +80,10 @@ class Report:
         results: one for each encoding; none where no question was answered under all of them.
         margin: by how much less accurate than compact JSON the chosen profile may be, as a fraction.
         exam: what was asked.
-        answers: what was said.
+        answers: what was said, in the order of the questions.
         date: when, ISO 8601 in UTC.
+        tokens_from: who has counted the tokens of prompts and replies: "provider", if it has said so of every
+            call, else "tokenizer".
     """
 
     model_id: str
@@ -94,6 +92,7 @@ class Report:
     exam: Exam = field(repr=False)
     answers: tuple[Answer, ...] = field(repr=False)
     date: str
+    tokens_from: str = PROVIDER
 
     @property
     def asked(self) -> int:
@@ -112,16 +111,25 @@ class Report:
 
     @property
     def choice(self) -> str | None:
-        """The cheapest profile that is not worse than compact JSON by more than the margin; None for none.
+        """The cheapest profile that is not worse than compact JSON by more than the margin, "json" or None.
 
         The cheapest is that with the lowest list price where it is known, else that with the fewest tokens of
-        data; of equals the plainer. Nothing is chosen from an exam that was not completed.
+        data; of equals the plainer. "json" is chosen where every profile is worse, or costs more than compact
+        JSON; nothing where more questions may tell, and from an exam that was not completed.
         """
         if not self.is_complete:
             return None
-        allowed = [r for r in self.results if r.encoding in PROFILES and r.verdict == NOT_WORSE]
+        most = self._cost(self.result(BASELINE))
+        allowed = [r for r in self._profiles if r.verdict == NOT_WORSE and self._cost(r) <= most]
         best = min(allowed, key=self._cost, default=None)
-        return None if best is None else best.encoding
+        if best is None:
+            undecided = any(result.verdict == UNDECIDED for result in self._profiles)
+            return None if undecided else JSON
+        return best.encoding
+
+    @property
+    def _profiles(self) -> list[Result]:
+        return [result for result in self.results if result.encoding in PROFILES]
 
     def __str__(self) -> str:
         from .text import written
@@ -150,7 +158,9 @@ class Report:
             "questions": self.asked,
             "questions_planned": len(self.exam.questions),
             "chance": mean(question.chance for question in self.exam.questions),
-            "data_tokens_exact": self.exam.exact,
+            "tokenizer": self.exam.counted_by,
+            "tokenizer_exact": self.exam.exact,
+            "tokens_from": self.tokens_from,
             "results": [_result_dict(result) for result in self.results],
             "answers": [_answer_dict(self.exam, answer) for answer in self.answers],
         }
@@ -195,99 +205,3 @@ def _answer_dict(exam: Exam, answer: Answer) -> dict[str, Any]:
         "output_tokens": answer.usage.output_tokens,
         "seconds": answer.seconds,
     }
-
-
-def check_margin(margin: object) -> None:
-    """Raise ConfigurationError unless `margin` is a fraction."""
-    if not isinstance(margin, (int, float)) or not 0 < margin < 1:
-        raise ConfigurationError(f"margin={margin!r}: give a fraction between 0 and 1, 0.05 for 5 points")
-
-
-def report_of(exam: Exam, answers: Sequence[Answer], model_id: str, *, margin: float = 0.05) -> Report:
-    """Return the report on the answers that there are, be it all or some.
-
-    Args:
-        exam: what was asked.
-        answers: what was said.
-        model_id: the model.
-        margin: by how much less accurate than compact JSON the chosen profile may be, as a fraction.
-
-    Raises:
-        ConfigurationError: `margin` is none between 0 and 1.
-
-    Example:
-        >>> from llmopt.evaluation import ask, exam_of
-        >>> from llmopt.testing import ScriptedModel
-        >>> exam = exam_of([[{"id": n, "hp": n * n} for n in range(5, 9)]], profiles=["safe"], count=4)
-        >>> report = report_of(exam, list(ask(ScriptedModel(), exam))[:5], "scripted")
-        >>> report.asked, report.is_complete, report.choice
-        (1, False, None)
-    """
-    check_margin(margin)
-    said: dict[str, dict[int, Answer]] = {encoding: {} for encoding in exam.encodings}
-    for answer in answers:
-        for encoding in answer.encodings:
-            said[encoding][answer.question] = answer
-    complete = [number for number in range(len(exam.questions)) if all(number in of for of in said.values())]
-    columns = {encoding: [of[number] for number in complete] for encoding, of in said.items()}
-    result = partial(_result, exam=exam, base=columns[BASELINE], model_id=model_id, margin=margin)
-    results = tuple(result(encoding, column) for encoding, column in columns.items() if column)
-    return Report(
-        model_id, results, margin, exam, tuple(answers), datetime.now(UTC).isoformat("T", "seconds")
-    )
-
-
-def _result(
-    encoding: str, column: list[Answer], *, exam: Exam, base: list[Answer], model_id: str, margin: float
-) -> Result:
-    right, asked = sum(answer.right for answer in column), len(column)
-    gained = sum(a.right > b.right for a, b in zip(column, base, strict=True))
-    lost = sum(a.right < b.right for a, b in zip(column, base, strict=True))
-    difference = paired_interval(gained, lost, asked)
-    texts = exam.tokens[encoding]
-    counts = [normalise(answer.usage) for answer in column]
-    inputs, outputs = _mean([c.input_total for c in counts]), _mean([c.output for c in counts])
-    return Result(
-        encoding,
-        asked,
-        right,
-        wilson_interval(right, asked),
-        {kind: share for kind in KINDS if (share := _share(exam, column, kind))[1]},
-        gained,
-        lost,
-        difference,
-        mcnemar_p(gained, lost),
-        _verdict(difference, margin),
-        mean(texts[exam.questions[answer.question].document] for answer in column),
-        inputs,
-        outputs,
-        _usd(model_id, inputs, outputs, asked),
-        median(times) if (times := [a.seconds for a in column if a.seconds is not None]) else None,
-    )
-
-
-def _verdict(difference: Interval, margin: float) -> str:
-    if difference.low > -margin:
-        return NOT_WORSE
-    return WORSE if difference.high < 0 else UNDECIDED
-
-
-def _share(exam: Exam, column: list[Answer], kind: str) -> tuple[int, int]:
-    of_kind = [answer.right for answer in column if exam.questions[answer.question].kind == kind]
-    return sum(of_kind), len(of_kind)
-
-
-def _mean(counts: list[int | None]) -> float | None:
-    known = [count for count in counts if count is not None]
-    return mean(known) if len(known) == len(counts) else None
-
-
-def _usd(model_id: str, inputs: float | None, outputs: float | None, asked: int) -> float | None:
-    """Return the list price of a question, or None where it is not known."""
-    if inputs is None or outputs is None or find_spec("genai_prices") is None:
-        return None
-    try:
-        whole = nano_usd_of(model_id, Usage(round(inputs * asked), round(outputs * asked)), None)
-    except ConfigurationError:
-        return None
-    return whole / NANO / asked

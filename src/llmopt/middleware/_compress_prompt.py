@@ -1,4 +1,4 @@
-"""Rewrites the messages of a prompt, each by itself: what was sent before is sent again byte for byte."""
+"""Rewrites the messages of a prompt in their order: what was sent before is sent again byte for byte."""
 
 from __future__ import annotations
 
@@ -21,14 +21,40 @@ def rewritten(messages: Sequence[Message], rewriting: Rewriting, *, system: bool
     What the model has said itself is only given its handles back: it is to answer as it did, not in an
     encoding. Reasoning is signed, attachments and what the provider has executed are its own affair.
 
+    The legend stands at the head of the first message that needs one, or of the system prompt if that is the
+    first message or the one behind the system prompt. So it is decided when that message comes, and for good.
+
     Args:
         messages: llm messages; they are not changed.
         rewriting: rewrites their texts.
         system: whether JSON in system prompts is rewritten that was not given as `Data`.
     """
-    changed = [_message(message, rewriting, system=system) for message in messages]
+    changed: list[Message] = []
+    for index, message in enumerate(messages):
+        was_explained = rewriting.explained
+        changed.append(_message(message, rewriting, system=system))
+        if rewriting.explained and not was_explained:
+            first = 0 if index == 1 and _has_text(changed[0]) else index
+            changed[first] = _after(rewriting.legend, changed[first])
     same = all(new is old for new, old in zip(changed, messages, strict=True))
     return None if same else changed
+
+
+def _has_text(message: Message) -> bool:
+    """Tell whether it is a system prompt that a legend can be put into."""
+    return message.role == "system" and any(getattr(part, "text", "") for part in message.parts)
+
+
+def _after(legend: str, message: Message) -> Message:
+    """Return a message that begins with the legend: a copy of what may already be one."""
+    parts: list[Any] = list(message.parts)
+    at, name = next(
+        (at, name) for at, part in enumerate(parts) for name in ("text", "output") if getattr(part, name, "")
+    )
+    parts[at] = _with(parts[at], name, f"{legend}\n\n{getattr(parts[at], name)}")
+    changed = copy.copy(message)
+    changed.parts = parts
+    return changed
 
 
 def _message(message: Message, rewriting: Rewriting, *, system: bool) -> Message:

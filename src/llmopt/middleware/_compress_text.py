@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
 from ..compress.alone import encode_alone
 from ..compress.found import Place, json_in, places
@@ -20,13 +20,29 @@ from ._compress_memo import Marks, Outcome, Outcomes
 
 log = logging.getLogger("llmopt")
 _NOTHING = Outcome()
+_PLAIN: Final = "safe"  # the profile that needs no legend
+
+
+class Edited(NamedTuple):
+    """A text in which what can be shortened is shortened.
+
+    Attributes:
+        text: the text.
+        loss: what was dropped, by the reason.
+        kept: where its other stretches begin and end in the text before, and where they begin in this one.
+    """
+
+    text: str
+    loss: Counter[str]
+    kept: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(slots=True)
 class Rewriting:
     """Rewrites the texts of one call, in their order, and keeps the account.
 
-    What becomes of a text depends on the text, and on the ids in those before it, as far as there is a vault.
+    What becomes of a text depends on the text, on whether those before it have needed the legend, and on the
+    ids in them, as far as there is a vault.
 
     Attributes:
         profile: how JSON is encoded.
@@ -37,6 +53,8 @@ class Rewriting:
         vault: takes the ids.
         marks: what is known to be data.
         outcomes: what was encoded before.
+        legend: what has to be said before anything is written in a notation that needs it; "" for nothing.
+        explained: whether that is to be said: something is written so.
         before: tokens of the texts that were changed.
         after: tokens of what they were changed to.
         loss: values that a role has dropped, by the reason.
@@ -52,11 +70,16 @@ class Rewriting:
     vault: Vault | None
     marks: Marks
     outcomes: Outcomes
+    legend: str = ""
+    explained: bool = False
     before: int = 0
     after: int = 0
     loss: Counter[str] = field(default_factory=Counter[str])
     errors: int = 0
     hid: bool = False
+    _kept: dict[str, tuple[tuple[int, int, int], ...]] = field(
+        default_factory=dict[str, tuple[tuple[int, int, int], ...]]
+    )
 
     def text(self, text: str, *, data_only: bool = False) -> str:
         """Return what is sent for a text, never more tokens than it has.
@@ -65,16 +88,24 @@ class Rewriting:
             text: a text of a message.
             data_only: whether JSON that was not given as `Data` stays as it is.
         """
-        changed, loss = self._edited(text, data_only=data_only)
-        if changed == text:
+        edited = self._worth_a_legend(text, self._edited(text, data_only=data_only), data_only=data_only)
+        if edited.text == text:
             return text
-        before, after = self._tokens(text), self._tokens(changed)
+        before, after = self._tokens(text), self._tokens(edited.text)
         if after > before:
             return self.hidden(text)
         self.before += before
         self.after += after
-        self.loss.update(loss)
-        return changed
+        self.loss.update(edited.loss)
+        self._kept[text] = edited.kept
+        return edited.text
+
+    def place(self, text: str, at: int) -> int | None:
+        """Return where in the rewritten text stands what stood at a place of a text; None if nowhere."""
+        for start, end, now in self._kept.get(text, ((0, len(text), 0),)):
+            if start <= at <= end:
+                return now + len(self.hidden(text[start:at]))
+        return None
 
     def hidden(self, text: str) -> str:
         """Return a text with handles for its ids."""
@@ -91,16 +122,32 @@ class Rewriting:
         changed = hide(value, self.hidden)
         return value if changed == value else changed
 
-    def _edited(self, text: str, *, data_only: bool) -> tuple[str, Counter[str]]:
-        """Return the text with all that can be shortened in it shortened, and what was dropped."""
-        pieces: list[str] = []
-        loss: Counter[str] = Counter()
-        at = 0
+    def _worth_a_legend(self, text: str, edited: Edited, *, data_only: bool) -> Edited:
+        """Return what needs no legend, unless one was given or pays here and now."""
+        if not self.legend or self.explained or edited.text == text:
+            return edited
+        plain = replace(self, profile=_PLAIN)._edited(text, data_only=data_only)  # noqa: SLF001 - its own
+        if plain.text == edited.text:
+            return plain
+        legend_tokens = self._tokens(f"{self.legend}\n\n")
+        most = min(self._tokens(text), self._tokens(plain.text)) - legend_tokens
+        if self._tokens(edited.text) >= most:
+            return plain
+        self.explained = True
+        self.after += legend_tokens
+        return edited
+
+    def _edited(self, text: str, *, data_only: bool) -> Edited:
+        """Return the text with all that can be shortened in it shortened."""
+        made, at, loss = "", 0, Counter[str]()
+        kept: list[tuple[int, int, int]] = []
         for start, end, outcome in self._outcomes(text, data_only=data_only):
-            pieces += self.hidden(text[at:start]), outcome.text or ""
+            kept.append((at, start, len(made)))
+            made += self.hidden(text[at:start]) + (outcome.text or "")
             loss.update(dict(outcome.loss))
             at = end
-        return "".join([*pieces, self.hidden(text[at:])]), loss
+        kept.append((at, len(text), len(made)))
+        return Edited(made + self.hidden(text[at:]), loss, tuple(kept))
 
     def _outcomes(self, text: str, *, data_only: bool) -> Iterator[tuple[int, int, Outcome]]:
         """Yield what takes the place of which part of the text. A block that is no JSON any more says so."""

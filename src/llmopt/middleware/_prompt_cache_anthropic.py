@@ -36,19 +36,19 @@ def takes_breakpoints(model: Any) -> bool:
     return ours and hasattr(model, "build_kwargs") and "cache" in model.Options.model_fields
 
 
-def with_marks(call: Call, marks: Callable[[Request], None]) -> Call:
+def with_marks(call: Call, marks: Callable[[Request, Any], None]) -> Call:
     """Return the call for a copy of its model that has `marks` work on every request.
 
     Args:
         call: the call of a model that takes breakpoints.
-        marks: gets the arguments of a request, and may change them.
+        marks: gets the arguments of a request, which it may change, and the prompt that they are made of.
     """
     model: Any = call.model
     build = model.build_kwargs
 
-    def build_kwargs(*args: Any, **kwargs: Any) -> Request:
-        request: Request = build(*args, **kwargs)
-        marks(request)
+    def build_kwargs(prompt: Any, *args: Any, **kwargs: Any) -> Request:
+        request: Request = build(prompt, *args, **kwargs)
+        marks(request, prompt)
         return request
 
     twin: Any = copy.copy(model)

@@ -9,7 +9,7 @@ from itertools import groupby, takewhile
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..chain.compat import with_messages
+from ..chain.compat import texts_in, with_fragments, with_messages
 
 if TYPE_CHECKING:
     from llm.models import Prompt
@@ -88,6 +88,15 @@ class Arrangements:
             return prompt
         return self._with_system(prompt)
 
+    def learn(self, prompt: Prompt) -> None:
+        """Take note of what is static in a prompt as it is sent: it may have been rewritten since."""
+        if prompt.system_fragments:
+            lead = _stripped(takewhile(is_static, prompt.system_fragments))
+            self._learn(prompt.system, prompt.system, len("\n\n".join(lead)))
+        if prompt.fragments:
+            lead = list(takewhile(is_static, prompt.fragments))
+            self._learn(prompt.prompt, prompt.prompt, len("\n".join(lead)))
+
     def _learn_system(self, prompt: Prompt) -> None:
         fragments = arranged(prompt.system_fragments, self._order)
         changed = copy.copy(prompt)
@@ -108,8 +117,10 @@ class Arrangements:
 
         first = Message(role="system", parts=[TextPart(text=found.text)])
         changed = with_messages(prompt, [first, *messages[1:]])
-        changed.system_fragments = arranged(prompt.system_fragments, self._order)
-        return changed
+        if not prompt.system_fragments:
+            return changed
+        *fragments, text = texts_in(prompt)[0]
+        return with_fragments(changed, system=[*arranged(fragments, self._order), text])
 
     def _find(self, text: str) -> Arrangement | None:
         with self._lock:

@@ -7,15 +7,17 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from ..chain.compat import plain_texts, with_messages
-from ..compress.choice import DEFAULT, Choice, choices
+from ..chain.compat import plain_texts
+from ..compress.choice import DEFAULT, JSON, Choice, choices
 from ..compress.guard import Guard
+from ..compress.legend import legend
 from ..compress.notation.features import PROFILES
 from ..compress.roles import Role, role_of
 from ..compress.vault import Vault
 from ..resilience._common import is_count, require
 from ..tokens import TokenCounter, counter
 from ..types import Call, Flow, Run
+from ._compress_fragments import sent_prompt
 from ._compress_memo import Marks, Outcomes
 from ._compress_prompt import may_hold, rewritten, texts_of
 from ._compress_restore import Restoring, restore_tool_calls
@@ -41,8 +43,13 @@ class Compress(Configured):
     call tell `tokens_before` and `tokens_after` (of the texts that were changed), `compressor` (the profile)
     and `loss` (how many values a role has dropped, by the reason).
 
-    Each message is rewritten by itself, and always to the same text: a growing conversation keeps its
-    prefix byte for byte, as a provider's prefix cache demands. What the model has said itself is not encoded.
+    Each message is rewritten always to the same text, whatever comes after it: a growing conversation keeps
+    its prefix byte for byte, as a provider's prefix cache demands. What the model has said itself is not
+    encoded.
+
+    A model that never saw the notation is told how to read it, in a legend of 44 to 80 tokens: in the system
+    prompt if the first question holds data, else at the head of the first message that does. Until a message
+    saves more than that, data is sent as JSON and in plain tables, which need no words.
 
     With a vault, opaque ids (UUIDs, hashes, `call_...`) are sent as short handles, in all messages, and come
     back in the reply: in the text, streamed or not, and in the arguments of tool calls. What a model says
@@ -62,6 +69,7 @@ class Compress(Configured):
         vault: True, or a vault; None sends ids as they are.
         min_tokens: JSON of fewer tokens is left alone, unless it is data with a role.
         system: whether JSON in system prompts is encoded too. `Data` always is.
+        legend: whether a few words explain the notation, once in a conversation; see `compress.legend`.
         guard: a `Guard` with other bounds; False for none.
 
     Raises:
@@ -88,6 +96,7 @@ class Compress(Configured):
     vault: Vault | bool | None = None
     min_tokens: int = 64
     system: bool = False
+    legend: bool = True
     guard: Guard | bool = True
     _role: Role | None = field(init=False, repr=False, compare=False)
     _choices: dict[str, Choice] = field(init=False, repr=False, compare=False)
@@ -104,6 +113,7 @@ class Compress(Configured):
         )
         require(is_count(self.min_tokens, least=0), "Compress: min_tokens", self.min_tokens, "a whole number")
         _check("vault", self.vault, (Vault, bool, type(None)), "True, a Vault, or None")
+        _check("legend", self.legend, (bool,), "True or False")
         _check("guard", self.guard, (Guard, bool), "True, False, or a Guard")
         freeze(
             self,
@@ -131,14 +141,14 @@ class Compress(Configured):
             yield call
             return
         self._note(call, rewriting)
-        sent = call.replace(prompt=with_messages(call.prompt, changed))
+        sent = call.replace(prompt=sent_prompt(call.prompt, changed, rewriting))
         if rewriting.vault is None or not rewriting.hid:
             yield sent
         else:
             restoring = Restoring(rewriting.vault, call.trace)
             reply = yield sent.tap(restoring.see, flush=restoring.flush)
             restore_tool_calls(reply, rewriting.vault)
-        if self._guard is not None:
+        if self._guard is not None and rewriting.profile != JSON:
             self._guard.watch(call.trace.notes, self._key(call), rewriting.profile)
 
     def stats(self) -> dict[str, Any]:
@@ -176,8 +186,10 @@ class Compress(Configured):
         wanted: str = self.profile
         if wanted == "auto":
             wanted = self._choices[model_id].profile if model_id in self._choices else DEFAULT
+        guard = None if wanted == JSON else self._guard
+        profile = wanted if guard is None else guard.profile(self._key(call), wanted)
         return Rewriting(
-            profile=wanted if self._guard is None else self._guard.profile(self._key(call), wanted),
+            profile=profile,
             role=self._role if self.role_on_found else None,
             min_tokens=self.min_tokens,
             model_id=model_id,
@@ -185,6 +197,7 @@ class Compress(Configured):
             vault=Vault() if self.vault is True else self.vault or None,
             marks=self._marks,
             outcomes=self._outcomes,
+            legend=legend(profile) if self.legend and profile != JSON else "",
         )
 
     def _key(self, call: Call) -> tuple[str, str]:

@@ -105,7 +105,8 @@ class PromptCache(Configured):
         rules, undeclared = self.rules or rules_for("anthropic"), self._account.pays(call.model_id)
         notes = call.trace.notes
 
-        def marks(request: Request) -> None:
+        def marks(request: Request, prompt: Any) -> None:
+            self._arrangements.learn(prompt)
             marked.number = notes["cache_breakpoints"] = mark(
                 request,
                 self._arrangements.static_chars,

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from ..compress import LossReport, Role
+from ..compress import Guard, LossReport, Role
 from ..errors import ConfigurationError
 from .handles import Handles
+from .prefix import Profile, rules_of
 from .prompt import Brief, Order, Scene
 from .quality import QualityBook
 from .recall import Recall
@@ -47,14 +48,15 @@ class Memory:
 
     quality: QualityBook
     recall: Recall | None
-    briefs: dict[str, Brief] = field(default_factory=dict[str, Brief])
+    guard: Guard | None = None
+    briefs: dict[tuple[str, str], Brief] = field(default_factory=dict["tuple[str, str]", Brief])
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     ticks: int = 0
 
     def copy(self) -> Memory:
         """Return a memory that can be assembled with, and forgotten."""
         orders = {role: order.copy() for role, order in self.orders.items()}
-        return Memory(self.quality, self.recall, dict(self.briefs), orders, self.ticks)
+        return Memory(self.quality, self.recall, self.guard, dict(self.briefs), orders, self.ticks)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Job:
     loss: Mapping[AgentId, LossReport]
     at_cap: frozenset[tuple[AgentId, ...]]
     cap: int
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the strategy and the encoding of the static part are what they are, where that was chosen."""
+        chosen = self.choice.reason if self.choice else ""
+        return tuple(filter(None, (chosen, self.scene.prefix.reason)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +160,38 @@ class _Group:
         world = split([cast("Mapping[str, Any]", views[agent]) for agent in agents])
         order = self._memory.orders.setdefault(self._name, Order())
         groups = order.groups(world.shared)
-        scene = Scene(brief, handles, agents, world, groups, order, self._settings.vault)
+        rules, requests = rules_of(str(self._settings.model.model_id)), self._requests(len(agents))
+        scene = Scene(brief, handles, agents, world, groups, order, self._settings.vault, rules, requests)
         return self._scheduled(scene, {agent: loss[agent] for agent in agents})
 
+    def _requests(self, agents: int) -> int:
+        """Return how many requests are expected to say the world of so many agents."""
+        one_call = self._settings.strategy in {"auto", "one_call"}
+        return -(-agents // self._cap()) if one_call else agents
+
+    def _cap(self) -> int:
+        settings = self._settings
+        return settings.max_agents or self._memory.quality.cap(str(settings.model.model_id), self._name)
+
     def _brief(self) -> Brief:
-        brief = self._memory.briefs.get(self._name)
+        profile = self._profile()
+        brief = self._memory.briefs.get((self._name, profile))
         if brief is None:
             settings = self._settings
             tools = settings.tools_for(self._role)
             brief = Brief(
-                self._role, tools, settings.instructions, settings.max_steps, settings.profile, self._counter
+                self._role, tools, settings.instructions, settings.max_steps, profile, self._counter
             )
-            self._memory.briefs[self._name] = brief
+            self._memory.briefs[self._name, profile] = brief
         return brief
+
+    def _profile(self) -> Profile:
+        """Return the encoding that this model understands for this role, as far as the guard knows."""
+        settings, guard = self._settings, self._memory.guard
+        if guard is None:
+            return settings.profile
+        key = str(settings.model.model_id), self._name
+        return cast("Profile", guard.profile(key, settings.profile))
 
     def _remembered(
         self,
@@ -185,7 +212,7 @@ class _Group:
 
     def _scheduled(self, scene: Scene, loss: Mapping[AgentId, LossReport]) -> Job:
         settings = self._settings
-        cap = settings.max_agents or self._memory.quality.cap(str(settings.model.model_id), self._name)
+        cap = self._cap()
         strategy: AnyStrategy = settings.strategy
         choice = None
         if strategy == "auto":

@@ -64,10 +64,13 @@ class AsyncBatch(AsyncIterator[Plan]):
     def __init__(self, begin: Callable[[], Awaitable[tuple[AsyncGenerator[Plan, None], Desk]]]) -> None:
         self._begin = begin
         self._begun: tuple[AsyncGenerator[Plan, None], Desk] | None = None
+        self._closed = False
 
     async def __anext__(self) -> Plan:
         """Wait for the next plan."""
         if self._begun is None:
+            if self._closed:
+                raise StopAsyncIteration
             self._begun = await self._begin()
         return await anext(self._begun[0])
 
@@ -79,6 +82,7 @@ class AsyncBatch(AsyncIterator[Plan]):
 
     async def aclose(self) -> None:
         """End all calls that are under way; agents without a plan stay without one."""
+        self._closed = True
         if self._begun is not None:
             await self._begun[0].aclose()
 

@@ -9,13 +9,13 @@ from ..chain.clock import SystemClock
 from ..types import Clock, Store
 from .cost_model import CostModel
 from .planning import Planner
-from .prompt import Profile
+from .prefix import Profile
 from .settings import AnyStrategy, Settings, Tier
 from .strategy import Goal
 from .types import AgentId
 
 if TYPE_CHECKING:
-    from ..compress import Role, Vault
+    from ..compress import Guard, Role, Vault
     from ..tokens import TokenCounter
 
 
@@ -44,6 +44,7 @@ def planner(
     output_tokens: int = 16_384,
     options: Mapping[str, Any] | None = None,
     counter: TokenCounter | None = None,
+    guard: Guard | bool = True,
     clock: Clock | None = None,
 ) -> Callable[[Callable[..., Any]], Planner]:
     """Make a planner of a function that says what an agent sees.
@@ -80,6 +81,8 @@ def planner(
         output_tokens: tokens that an answer may have.
         options: options of the model.
         counter: counts tokens; by default the tokenizer of the model, or an estimate.
+        guard: steps down to a plainer `profile` where a model's rate of valid rows falls; a `Guard` with
+            other bounds, or False for none.
         clock: times the plans; deadlines and gathering go by real time.
 
     Returns:
@@ -127,6 +130,7 @@ def planner(
         output_tokens,
         dict(options or {}),
         counter,
+        guard,
         clock or SystemClock(),
     )
     return lambda snapshot: Planner(snapshot, settings)

@@ -134,7 +134,7 @@ class Desk:
         reader = self._readers.pop(ask.number, None)
         plans, tasks = self._rows(ask, reader.close(), event.facts.call_id) if reader else ([], [])
         self._add_usage(ask, event.facts, "".join(self._said.pop(ask.number, ())))
-        self._office.answered(ask, self._good.pop(ask.number, 0), event.error is not None)
+        self._office.answered(event, self._good.pop(ask.number, 0))
         return plans, [*tasks, *self._session.ended(ask, event.error)]
 
     def _rows(self, ask: Ask, rows: Iterable[Found], call_id: str | None) -> tuple[list[Plan], list[Task]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from .session import Ask
@@ -41,12 +41,13 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a call: its id, and its usage as the provider states it (None: it does not)."""
+    """What is known of a call: its id, its usage as far as the provider states it, and its response."""
 
     call_id: str | None = None
     input_tokens: int | None = None
     cached_tokens: int = 0
     output_tokens: int | None = None
+    response: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Callback:
     steps: Callable[[AgentId, Any], tuple[Step, ...]]
 
 
-def _nobody(ask: Ask, good: int, cut: bool) -> None:  # noqa: FBT001 - a callback
+def _nobody(ended: Ended, good: int) -> None:
     """Hear of a request that is over, and make nothing of it."""
 
 
@@ -121,8 +122,7 @@ class Office:
         sent: returns the text that a request sends.
         kept: told of every plan that a model has made, to keep it for the next time.
         tiers: the callables among the fallback tiers, by their index.
-        answered: told of every request that is over, with the number of its agents that got a plan by it,
-            and whether it was cut off.
+        answered: told of every request that is over, with the number of its agents that got a plan by it.
     """
 
     reader: Callable[[Ask], Reader]
@@ -130,4 +130,4 @@ class Office:
     sent: Callable[[Ask], str]
     kept: Callable[[Plan], None]
     tiers: Mapping[int, Callback]
-    answered: Callable[[Ask, int, bool], None] = _nobody
+    answered: Callable[[Ended, int], None] = _nobody

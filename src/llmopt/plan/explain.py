@@ -48,7 +48,7 @@ class Explanation:
         known: agents whose plans are remembered, and who are not asked for.
         dropped: what the roles have left out, by agent.
         tokens_before: tokens of the snapshots as compact JSON.
-        reasons: for each job whose strategy was chosen, why.
+        reasons: why, for each job whose strategy, or whose encoding of the static part, was chosen.
         exact: whether tokens are counted with the model's own tokenizer.
     """
 

@@ -36,7 +36,8 @@ class PlanQueue:
     def __init__(self, begin: Callable[[Iterable[Any]], Batch]) -> None:
         self._begin = begin
         self._agents: list[Any] = []
-        self._outcomes: SimpleQueue[Plan | Exception] = SimpleQueue()
+        self._outcomes: SimpleQueue[tuple[Plan | Exception, int]] = SimpleQueue()
+        self._failed: Exception | None = None
         self._under_way = 0
 
     @property
@@ -60,30 +61,38 @@ class PlanQueue:
         if agents:
             batch = self._begin(agents)
             self._under_way += len(agents)
-            threading.Thread(target=self._run, args=(batch,), name="llmopt-queue", daemon=True).start()
+            threading.Thread(
+                target=self._run, args=(batch, len(agents)), name="llmopt-queue", daemon=True
+            ).start()
         return len(agents)
 
     def ready(self) -> list[Plan]:
         """Return the plans that have come since the last time, without waiting.
 
         Raises:
-            Exception: a batch has failed as a whole; its agents are no longer waited for.
+            Exception: a batch has failed as a whole; its agents are no longer waited for. The plans that had
+                come before that were returned the time before.
         """
         plans: list[Plan] = []
-        while True:
+        while self._failed is None:
             try:
-                outcome = self._outcomes.get_nowait()
+                outcome, settled = self._outcomes.get_nowait()
             except Empty:
                 return plans
+            self._under_way -= settled
             if isinstance(outcome, Plan):
-                self._under_way -= 1
                 plans.append(outcome)
             else:
-                raise outcome
+                self._failed = outcome
+        if plans:
+            return plans
+        failed, self._failed = self._failed, None
+        raise failed
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: Batch, agents: int) -> None:
         try:
             for plan in batch:
-                self._outcomes.put(plan)
+                self._outcomes.put((plan, 1))
+                agents -= 1
         except Exception as error:  # noqa: BLE001 - the loop hears of it
-            self._outcomes.put(error)
+            self._outcomes.put((error, agents))

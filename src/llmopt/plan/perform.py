@@ -8,14 +8,16 @@ from functools import partial
 from inspect import Parameter, signature
 from typing import Any, cast
 
+from ..compress import judge
 from ..errors import PlanValidationError
+from ..trace import Trace
 from ..types import Clock
 from ..usage.record import role as usage_role
 from . import arequests, requests
 from .assembly import Assembly, Job, Memory
 from .desk import Desk
 from .drive import AsyncSource, Source
-from .events import Callback, Office, Reader
+from .events import Callback, Ended, Office, Reader
 from .handles import Handle
 from .quality import Outcome
 from .reading import PlanReader
@@ -112,11 +114,16 @@ class Performance:
         if recall is not None:
             recall.put(self._assembly.keys.get(plan.agent), plan.steps)
 
-    def _answered(self, ask: Ask, good: int, cut: bool) -> None:  # noqa: FBT001 - a callback
-        job = self._job(ask)
+    def _answered(self, ended: Ended, good: int) -> None:
+        ask, cut, rows = ended.ask, ended.error is not None, len(ended.ask.agents)
+        job, guard, key = self._job(ask), self._memory.guard, str(self._settings.model.model_id)
         if ask.attempt == FIRST:
-            outcome = Outcome(len(ask.agents), good, cut, job.cap, ask.agents in job.at_cap)
-            self._memory.quality.record(str(self._settings.model.model_id), job.role, outcome)
+            outcome = Outcome(rows, good, cut, job.cap, ask.agents in job.at_cap)
+            self._memory.quality.record(key, job.role, outcome)
+            if guard is not None and not cut:
+                guard.tell((key, job.role), job.scene.brief.profile, good, rows)
+        if isinstance(getattr(ended.facts.response, "llmopt", None), Trace):  # of a wrapped model
+            judge(ended.facts.response, valid=good, rows=rows)
 
     def _callback(self, tier: Any) -> Callback:
         takes_one = takes_agent_only(tier)

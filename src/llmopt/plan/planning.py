@@ -46,7 +46,7 @@ class Planner:
         recall = None
         if settings.cache is not None:
             recall = Recall(settings.cache, settings.cache_ttl_s, settings.clock)
-        self._memory = Memory(QualityBook(), recall)
+        self._memory = Memory(QualityBook(), recall, settings.own_guard)
         self._counter = settings.counter
         self._is_async = iscoroutinefunction(snapshot)
         update_wrapper(self, snapshot)
@@ -103,7 +103,7 @@ class Planner:
         assembly = assemble(self._settings, self._memory.copy(), seen, self.counter)
         dropped = {agent: report for job in assembly.jobs for agent, report in job.loss.items() if report}
         before = self.counter.count("\n".join(compact(dict(each.snapshot)) for each in seen))
-        reasons = tuple(job.choice.reason for job in assembly.jobs if job.choice)
+        reasons = tuple(reason for job in assembly.jobs for reason in job.reasons)
         return Explanation(
             requests_of(assembly.jobs), tuple(assembly.known), dropped, before, reasons, self.counter.exact
         )

@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
-from ..compress import Encoded, Role, encode
+from ..compress import Encoded, Role, encode, legend
 from .handles import Handles
+from .prefix import Prefix, Profile, choose_prefix
 from .tool import Tools
 from .types import AgentId
 from .world import World, text_of
 
 if TYPE_CHECKING:
     from ..compress import Vault
+    from ..compress.prefix.cache_rules import CacheRules
     from ..tokens import TokenCounter
-
-Profile: TypeAlias = Literal["safe", "balanced", "dense"]
 
 _GAP: Final = "\n\n"
 _NAMES: Final = ("agent", "handle")
@@ -37,7 +38,7 @@ class Part:
     """One part of a prompt.
 
     Args:
-        name: "role", "tools", "form", "world", "agents" or "faults".
+        name: "role", "tools", "legend", "form", "world", "agents" or "faults".
         text: the text.
         counter: counts its tokens.
         gap: what parts it from the next one.
@@ -80,6 +81,7 @@ class Brief:
         said = {
             "role": "\n".join(filter(None, (self.role.prompt if self.role else "", self.instructions))),
             "tools": f"Tools:\n{self.tools.text()}",
+            "legend": legend(self.profile),
             "form": _FORM if self.max_steps is None else f"{_FORM}\nAt most {self.max_steps} steps each.",
         }
         return _parts(self.counter, {name: text for name, text in said.items() if text})
@@ -102,6 +104,8 @@ class Scene:
         groups: the keys of the shared world in groups, those that change least first.
         order: remembers what was last said of each group.
         vault: keeps opaque ids out of the prompt; None leaves them in.
+        rules: the provider's prefix cache; None where it is not known.
+        requests: how many requests are expected to say the world.
     """
 
     brief: Brief
@@ -111,6 +115,20 @@ class Scene:
     groups: Sequence[Sequence[str]]
     order: Order
     vault: Vault | None = None
+    rules: CacheRules | None = None
+    requests: int = 1
+
+    @cached_property
+    def prefix(self) -> Prefix:
+        """How the part of the world is written that is the same in the next call.
+
+        Where one request says it all, that is the steadiest group; where several do, it is all of it.
+        """
+        wanted, calls = self.brief.profile, float(self.requests)
+        if calls <= 1 and self.groups:
+            calls = self.order.lasts(self.groups[0])
+        before = sum(part.tokens for part in self.brief.parts)
+        return choose_prefix(wanted, self._static_tokens, rules=self.rules, before_tokens=before, calls=calls)
 
     @cached_property
     def shared(self) -> tuple[Part, ...]:
@@ -150,11 +168,23 @@ class Scene:
         return {agent: index for index, agent in enumerate(self.agents)}
 
     def _world(self, keys: Sequence[str]) -> str:
-        text = self.order.text({key: self.world.shared[key] for key in keys}, self._encode)
+        static = keys in self._static
+        text = self._written(keys, self.prefix.profile if static else self.brief.profile)
         return f"World:\n{text}" if keys is self.groups[0] else text
 
-    def _encode(self, value: Any) -> str:
-        return encode(value, self.brief.profile, vault=self.vault, counter=self.brief.counter).text
+    @property
+    def _static(self) -> Sequence[Sequence[str]]:
+        """The groups that the next call is expected to begin with, too."""
+        return self.groups if self.requests > 1 else self.groups[:1]
+
+    def _static_tokens(self, profile: Profile) -> int:
+        return sum(self.brief.counter.count(self._written(keys, profile)) for keys in self._static)
+
+    def _written(self, keys: Sequence[str], profile: Profile) -> str:
+        def write(value: Any) -> str:
+            return encode(value, profile, vault=self.vault, counter=self.brief.counter).text
+
+        return self.order.text({key: self.world.shared[key] for key in keys}, write, profile)
 
 
 def joined(parts: Iterable[Part]) -> str:
@@ -183,8 +213,8 @@ class Order:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[bytes, int]] = {}
-        self._said: dict[str, tuple[bytes, str]] = {}
+        self._seen: dict[str, tuple[bytes, int, int]] = {}
+        self._said: dict[tuple[str, str], tuple[bytes, str]] = {}
 
     def copy(self) -> Order:
         """Return one that remembers the same."""
@@ -198,14 +228,21 @@ class Order:
         groups: dict[int, list[str]] = {}
         for key, value in shared.items():
             text = text_of(value)
-            last, changes = self._seen.get(key, (text, 0))
-            self._seen[key] = text, changes + (text != last)
+            last, changes, batches = self._seen.get(key, (text, 0, 0))
+            self._seen[key] = text, changes + (text != last), batches + 1
             groups.setdefault(self._seen[key][1], []).append(key)
         return [groups[changes] for changes in sorted(groups)]
 
-    def text(self, value: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+    def lasts(self, keys: Iterable[str]) -> float:
+        """Return for how many batches keys are expected to stay the same: as long as they have so far."""
+        known = [self._seen[key][1:] for key in keys]
+        return min(
+            batches / changes if changes else inf if batches > 1 else 1.0 for changes, batches in known
+        )
+
+    def text(self, value: Mapping[str, Any], write: Callable[[Any], str], profile: str = "") -> str:
         """Return what was last said of some keys, if they have the same values as then; else write it."""
-        first, seen = next(iter(value)), text_of(value)
+        first, seen = (next(iter(value)), profile), text_of(value)
         last, text = self._said.get(first, (b"", ""))
         if seen != last:
             text = write(value)

@@ -53,7 +53,8 @@ def facts_of(response: Any) -> Facts:
     if response is None:
         return Facts()
     details: dict[str, Any] = response.token_details or {}
-    return Facts(response.id, response.input_tokens, cached_tokens(details), response.output_tokens)
+    counts = response.input_tokens, cached_tokens(details), response.output_tokens
+    return Facts(response.id, *counts, response)
 
 
 def cached_tokens(details: dict[str, Any]) -> int:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ..chain.clock import SystemClock
+from ..compress import Guard
 from ..compress.roles import Role, role_of
 from ..errors import ConfigurationError
 from ..resilience._common import is_count, is_number, require
 from ..types import Clock, Store
 from .cost_model import CostModel
-from .prompt import Profile
+from .prefix import Profile
 from .role_tools import tools_of
 from .strategy import GOALS, STRATEGIES, Goal, Strategy
 from .tool import Tools
@@ -58,6 +59,7 @@ class Settings:
     output_tokens: int = 16_384
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     counter: TokenCounter | None = None
+    guard: Guard | bool = True
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Settings:
             self.gather_s,
             "seconds from 0 up",
         )
+        _require(_is_guard(self.guard), "guard", self.guard, "True, False, or a Guard")
         for tier in self.fallback:
             _require(is_model(tier) or callable(tier), "fallback", tier, "made of callables and llm models")
         if not callable(self.role) or isinstance(self.role, Role):
@@ -115,6 +118,11 @@ class Settings:
         return self.engine if isinstance(self.engine, CostModel) else CostModel.preset(self.engine)
 
     @property
+    def own_guard(self) -> Guard | None:
+        """The guard: the one that was given, or a new one; None for none."""
+        return self.guard if isinstance(self.guard, Guard) else Guard() if self.guard else None
+
+    @property
     def is_async(self) -> bool:
         """Whether the model is one of llm's async models."""
         return is_async(self.model)
@@ -130,6 +138,10 @@ def is_async(model: object) -> bool:
     from llm.models import AsyncKeyModel, AsyncModel
 
     return isinstance(model, (AsyncModel, AsyncKeyModel))
+
+
+def _is_guard(guard: object) -> bool:
+    return isinstance(guard, (Guard, bool))
 
 
 def _require(ok: object, name: str, value: object, right: str) -> None:

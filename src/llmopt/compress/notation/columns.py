@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import Any, Final, Protocol
 
-from .lexical import DIGITS_PER_TOKEN, cell, compact, read_word, text_cell
+from .lexical import DIGITS_PER_TOKEN, Whole, cell, cells, compact, decimals, read_word, text_cells
 
 __all__ = [
     "ABSENT",
@@ -28,6 +29,8 @@ class Absent(Enum):
     """The type of `ABSENT`."""
 
     ABSENT = "absent"
+
+    __hash__ = object.__hash__  # that of `Enum` is not in C
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -74,6 +77,13 @@ _CELLS: Final[dict[type, Callable[[Any], str]]] = {
     bool: {True: "true", False: "false"}.__getitem__,
     type(None): lambda _: "null",
 }
+_COLUMNS: Final[dict[type, Callable[[Sequence[Any]], list[str]]]] = {
+    str: cells,
+    int: lambda values: list(map(repr, values)),
+    float: decimals,
+    bool: lambda values: ["true" if value else "false" for value in values],
+    type(None): lambda values: ["null"] * len(values),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,9 @@ class Words:
 
     def write(self, values: Sequence[Any]) -> list[str]:
         """Return the cells of `values`."""
+        kinds = set(map(type, values))
+        if len(kinds) == 1:
+            return _COLUMNS[kinds.pop()](values)
         return [_CELLS[type(value)](value) for value in values]
 
     def read(self, text: str) -> Any:
@@ -99,7 +112,7 @@ class Values:
 
     def write(self, values: Sequence[Any]) -> list[str]:
         """Return the cells of `values`."""
-        return [cell(value) for value in values]
+        return list(values) if set(map(type, values)) == {Whole} else list(map(cell, values))
 
     def read(self, text: str) -> Any:
         """Return what a bare word means."""
@@ -114,7 +127,7 @@ class Texts:
 
     def write(self, values: Sequence[Any]) -> list[str]:
         """Return the cells of `values`."""
-        return [text_cell(value) for value in values]
+        return text_cells(values)
 
     def read(self, text: str) -> str:
         """Return the word."""
@@ -170,20 +183,28 @@ class Digits:
     def write(self, values: Sequence[Any]) -> list[str]:
         """Return the fields of `values`."""
         numbers = self._scaled(values) if self.decimals else values
-        if numbers and set(map(type, numbers)) != {int}:
+        if not numbers:
+            return []
+        if set(map(type, numbers)) != {int}:
             raise TypeError("not all of them are integers")
-        width = f"0{self.places}d"
-        fields = [format(number, width) for number in numbers]
-        if fields and max(map(len, fields)) > self.places:
+        least, most = min(numbers), max(numbers)
+        if most >= 10**self.places or least <= -(10 ** (self.places - 1)):
             raise ValueError("too large for its field")
-        return fields
+        if least >= 0 and self.places == DIGITS_PER_TOKEN:
+            return list(map(_fields_of_three().__getitem__, numbers))
+        return list(map(f"%0{self.places}d".__mod__, numbers))
 
     def _scaled(self, values: Sequence[Any]) -> list[int]:
         if set(map(type, values)) - {float}:
             raise TypeError("not all of them are decimals")
         scale = 10**self.decimals
-        numbers = [round(value * scale) for value in values]
-        if list(map(repr, [number / scale for number in numbers])) != list(map(repr, values)):
+        try:
+            numbers = [round(value * scale) for value in values]
+        except OverflowError:
+            raise ValueError("not all of them are finite") from None
+        if [number / scale for number in numbers] != list(values) or (
+            0 in numbers and "-0.0" in map(repr, values)
+        ):
             raise ValueError("more decimals than its field")
         return numbers
 
@@ -192,6 +213,11 @@ class Digits:
         if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit():
             raise ValueError(text)
         return int(text) / 10**self.decimals if self.decimals else int(text)
+
+
+@cache
+def _fields_of_three() -> tuple[str, ...]:
+    return tuple(f"{number:03d}" for number in range(1000))
 
 
 def digits_for(values: Sequence[Any]) -> Digits | None:
@@ -242,7 +268,7 @@ class Picture:
 
     width: int = field(init=False)
     expression: str = field(init=False, repr=False, compare=False)
-    _groups: Callable[[str], re.Match[str] | None] = field(init=False, repr=False, compare=False)
+    _all: Callable[[str], list[Any]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         plain = "".join(f"[0-9]{{{len(p)}}}" if p[0] == "#" else re.escape(p) for p in _hashes(self.pattern))
@@ -250,21 +276,19 @@ class Picture:
             f"([0-9]{{{len(p)}}})" if p[0] == "#" else re.escape(p) for p in _hashes(self.pattern)
         )
         object.__setattr__(self, "expression", plain)
-        object.__setattr__(self, "_groups", re.compile(groups).fullmatch)
+        object.__setattr__(self, "_all", re.compile(groups).findall)
         places = self.pattern.count("#")
         object.__setattr__(self, "width", -(-places // DIGITS_PER_TOKEN) * DIGITS_PER_TOKEN)
 
     def write(self, values: Sequence[Any]) -> list[str]:
         """Return the fields of `values`."""
-        width = self.width
-        matches = [self._groups(value) for value in values]
-        if None in matches:
+        found = self._all("".join(values))  # strings of this length, found as often as there are any
+        if len(found) != len(values) or not set(map(len, values)) <= {len(self.pattern)}:
             raise ValueError("not of this picture")
-        return ["".join(match.groups()).zfill(width) for match in matches if match]
-
-    def fits(self, text: str) -> bool:
-        """Return whether `text` is of this picture."""
-        return self._groups(text) is not None
+        fields = list(map("".join, found))
+        return (
+            fields if self.width == self.pattern.count("#") else [field.zfill(self.width) for field in fields]
+        )
 
     def read(self, text: str) -> str:
         """Return the string of a field."""

@@ -53,14 +53,14 @@ def _costs(column: Column, vector: Sequence[Any], keys: Sequence[Any]) -> dict[A
     """Return about how many tokens each value of a column takes in a row."""
     if column.format.width:
         return dict.fromkeys(keys, column.format.width / 3)
-    return {key: _tokens(value) for key, value in zip(keys, vector, strict=True)}
+    return {key: _tokens(value) for key, value in dict(zip(keys, vector, strict=True)).items()}
 
 
 def _tokens(value: Any) -> float:
     if value is ABSENT:
         return 1.0
     if isinstance(value, str):
-        return 1 + len(value) // 6 + sum(char.isdigit() for char in value) / 3
+        return 1 + len(value) // 6 + sum(map(str.isdigit, value)) / 3
     return 1 + len(str(value)) / 3
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import orjson
 
 from .columns import ABSENT
-from .lexical import type_of
+from .lexical import Whole, type_of
 
-__all__ = ["exact_key", "exact_keys", "present", "same"]
+__all__ = ["PASS", "exact_key", "exact_keys", "present", "same"]
 
-_PLAIN = frozenset((str, int, bool, type_of(None)))  # equal ones of these are the same
-_PASS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+_PLAIN = frozenset((str, Whole, int, bool, type_of(None)))  # equal ones of these are the same
+_ABSENT = frozenset((type(ABSENT),))
+PASS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def exact_key(value: Any) -> Hashable:
@@ -29,7 +30,7 @@ def exact_key(value: Any) -> Hashable:
         return absent_or_text
     if kind is dict or kind is list:
         try:
-            return orjson.dumps(value, option=_PASS)
+            return orjson.dumps(value, option=PASS)
         except TypeError:  # integers beyond 64 bits, lone surrogates, opened JSON
             return repr(value)
     return kind.__name__, repr(value)
@@ -37,7 +38,7 @@ def exact_key(value: Any) -> Hashable:
 
 def exact_keys(values: list[Any]) -> list[Hashable]:
     """Return `exact_key` of each, at once where they are strings."""
-    kinds = set(map(type, values))
+    kinds = set(map(type, values)) - _ABSENT
     if len(kinds) == 1 and not kinds.isdisjoint(_PLAIN):
         return values
     if kinds == {float}:
@@ -47,7 +48,7 @@ def exact_keys(values: list[Any]) -> list[Hashable]:
 
 def present(values: Sequence[Any]) -> list[Any]:
     """Return the values without `ABSENT`."""
-    return [value for value in values if value is not ABSENT]
+    return [value for value in values if value is not ABSENT] if ABSENT in values else list(values)
 
 
 def same(values: list[Any]) -> bool:
@@ -57,4 +58,16 @@ def same(values: list[Any]) -> bool:
     first = values[0]
     if values.count(first) != len(values):
         return False
-    return type_of(first) is str or len(set(exact_keys(values))) == 1
+    kind = type_of(first)
+    if kind is dict or kind is list:
+        return _written_alike(values)
+    return kind is str or len(set(exact_keys(values))) == 1
+
+
+def _written_alike(values: list[Any]) -> bool:
+    """Return whether equal objects or lists have the same types, and the same order of keys."""
+    try:
+        one = orjson.dumps(values[0], option=PASS)
+        return orjson.dumps(values, option=PASS) == b"[" + b",".join([one] * len(values)) + b"]"
+    except TypeError:  # integers beyond 64 bits, lone surrogates, opened JSON
+        return len(set(map(repr, values))) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Any, TypeAlias
 
 from .columns import ABSENT, Column
@@ -28,7 +28,7 @@ from .nodes import (
 )
 from .unpack import JsonText
 
-__all__ = ["Changed", "fill", "kind_of", "number"]
+__all__ = ["Changed", "fill", "kind_of", "look_up", "number"]
 
 Vector: TypeAlias = "Sequence[Any]"
 
@@ -43,6 +43,15 @@ def fill(table: Table, rows: Vector, data: Data) -> None:
     _fill(table.template, rows, data, texts)
     for text, vector in texts:
         _fill_text(text, vector, data)
+    look_up(table, data)
+
+
+def look_up(table: Table, data: Data) -> None:
+    """Store the numbers that stand for values, and check what follows from what.
+
+    Raises:
+        Changed: a column does not follow from what it followed from.
+    """
     for lookup in table.lookups:
         if lookup.key not in data:  # a number that stands for the value
             data[lookup.key] = number(data[lookup.values[0]])
@@ -194,16 +203,19 @@ def _known(columns: list[Column], data: Data) -> dict[Column, list[Any]]:
 
 def number(vector: list[Any]) -> list[Any]:
     """Return a number for each value, the same for the same value, counted from 0."""
-    numbers: dict[Any, Any] = {ABSENT: ABSENT}
-    return [numbers.setdefault(key, len(numbers) - 1) for key in exact_keys(vector)]
+    keys = exact_keys(vector)
+    distinct = dict.fromkeys(keys)
+    distinct.pop(ABSENT, None)
+    numbers: dict[Any, Any] = {**dict(zip(distinct, count(), strict=False)), ABSENT: ABSENT}
+    return list(map(numbers.__getitem__, keys))
 
 
 def _check_lookup(lookup: Lookup, data: Data) -> None:
     keys = exact_keys(data[lookup.key])
     for column in lookup.values:
         written = exact_keys(data[column])
-        known = {key: value for key, value in zip(keys, written, strict=True) if value is not ABSENT}
-        if list(map(known.get, keys)) == written:
+        if list(map(dict(zip(keys, written, strict=True)).get, keys)) == written:
             continue
+        known = {key: value for key, value in zip(keys, written, strict=True) if value is not ABSENT}
         if any(value is not ABSENT and known[key] != value for key, value in zip(keys, written, strict=True)):
             raise Changed

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .columns import Column, Digits, Picture
+from .lexical import quoted
 
-__all__ = ["Changed", "match_texts"]
+__all__ = ["Changed", "NotRegularError", "json_expression", "match_texts"]
 
 Parts: TypeAlias = "Sequence[str | Column]"
 Known: TypeAlias = "Mapping[Column, Sequence[Any]]"
+_FindAll: TypeAlias = "Callable[[str], list[Any]]"
+_Match: TypeAlias = "Callable[[str], re.Match[str] | None]"
+
+
+class NotRegularError(Exception):
+    """No regular expression can tell."""
 
 
 class Changed(Exception):
@@ -38,6 +45,8 @@ def match_texts(parts: Parts, values: Sequence[str], known: Known) -> dict[Colum
         >>> list(match_texts(["v", app, "-", rest], ["v12-7", "v13-15"], {}).values())
         [['12', '13'], [7, 15]]
     """
+    if set(map(type, values)) != {str}:
+        raise Changed
     new = [at for at, part in enumerate(parts) if isinstance(part, Column) and part not in known]
     if not new:
         if composed(parts, known, len(values)) != list(values):
@@ -48,7 +57,7 @@ def match_texts(parts: Parts, values: Sequence[str], known: Known) -> dict[Colum
     if first or last < len(parts):
         starts = composed(parts[:first], known, len(values))
         ends = composed(parts[last:], known, len(values))
-        middle = list(map(_between, values, starts, ends))
+        middle = _between(values, starts, ends)
     found = _apart(tuple(parts[first:last]), middle)
     if any(
         list(map(str, known[column])) != list(map(str, found[column])) for column in found if column in known
@@ -57,7 +66,7 @@ def match_texts(parts: Parts, values: Sequence[str], known: Known) -> dict[Colum
     return {column: vector for column, vector in found.items() if column not in known}
 
 
-def _unknown(parts: Parts, new: list[int], known: Known) -> tuple[int, int]:
+def _unknown(parts: Parts, new: list[int], known: Container[Column]) -> tuple[int, int]:
     """Return the range of the parts without those at both ends that end in something known."""
     places = [at for at, part in enumerate(parts) if isinstance(part, Column) and part in known]
     first = max((at + 1 for at in places if at < new[0]), default=0)
@@ -72,24 +81,31 @@ def composed(parts: Parts, known: Known, size: int) -> list[str]:
     return list(map("".join, zip(*columns, strict=False)))
 
 
-def _between(value: str, start: str, end: str) -> str:
-    if type(value) is not str or len(value) < len(start) + len(end):
+def _between(values: Sequence[str], starts: Sequence[str], ends: Sequence[str]) -> list[str]:
+    if not all(map(str.startswith, values, starts)):
         raise Changed
-    if not value.startswith(start) or not value.endswith(end):
+    rest = list(map(str.removeprefix, values, starts))
+    if not all(map(str.endswith, rest, ends)):
         raise Changed
-    return value[len(start) : len(value) - len(end)]
+    return list(map(str.removesuffix, rest, ends))
 
 
 def _apart(parts: tuple[str | Column, ...], values: Sequence[str]) -> dict[Column, list[Any]]:
     columns = list(dict.fromkeys(part for part in parts if isinstance(part, Column)))
-    try:
-        matches = list(map(_pattern(parts).fullmatch, values))
-    except TypeError:
-        raise Changed from None
-    if None in matches:
+    text = "\n".join(values)
+    if text.count("\n") == len(values) - 1:
+        found = _patterns(parts)[0](text)
+    else:
+        matches = list(map(_patterns(parts)[1], values))
+        found = (
+            [one.groups() for one in matches if one]
+            if len(columns) > 1
+            else [one[1] for one in matches if one]
+        )
+    if len(found) != len(values):
         raise Changed
-    found = zip(*(one.groups() for one in matches if one), strict=True)
-    return {column: _values(column, texts) for column, texts in zip(columns, found, strict=True)}
+    vectors = zip(*found, strict=True) if len(columns) > 1 else (found,)
+    return {column: _values(column, texts) for column, texts in zip(columns, vectors, strict=True)}
 
 
 def _values(column: Column, texts: Sequence[str]) -> list[Any]:
@@ -97,27 +113,84 @@ def _values(column: Column, texts: Sequence[str]) -> list[Any]:
 
 
 @lru_cache(maxsize=1024)
-def _pattern(parts: tuple[str | Column, ...]) -> re.Pattern[str]:
-    """Return a pattern that never looks back: words go up to the next literal part."""
+def _patterns(parts: tuple[str | Column, ...]) -> tuple[_FindAll, _Match]:
+    """Return what takes strings apart, all as lines of one text, and each alone."""
+    try:
+        pattern, _ = _expression(parts, {}, 0, ".", re.escape)
+    except NotRegularError:
+        raise Changed from None
+    return re.compile(f"^{pattern}$", re.MULTILINE).findall, re.compile(pattern, re.DOTALL).fullmatch
+
+
+def json_expression(
+    parts: Sequence[str | Column], groups: Mapping[Column, int], count: int
+) -> tuple[str, list[Column]]:
+    """Return an expression for the JSON of such strings, without quotes, and the columns that it captures.
+
+    It does what `match_texts` does, but only a word at the end may hold what is escaped in JSON.
+
+    Args:
+        parts: literal parts and columns.
+        groups: the columns that are captured before it, and the groups that do.
+        count: how many groups there are before it.
+
+    Raises:
+        NotRegularError: it takes more than a regular expression.
+    """
+    if any(isinstance(part, Column) and _needs_escapes(part) for part in parts):
+        raise NotRegularError
+    new = [at for at, part in enumerate(parts) if isinstance(part, Column) and part not in groups]
+    first, last = _unknown(parts, new, groups) if new else (len(parts), len(parts))
+    before, _ = _expression(parts[:first], groups, count, _PLAIN, _escaped)
+    middle, found = _expression(parts[first:last], groups, count, _PLAIN, _escaped)
+    after, _ = _expression(parts[last:], groups, count, _PLAIN, _escaped)
+    if not after and middle.endswith(_LAST_WORD):
+        middle = middle.removesuffix(_LAST_WORD) + _ANY_WORD
+    return before + middle + after, found
+
+
+_PLAIN: Final = r'[^"\\]'
+_LAST_WORD: Final = f"({_PLAIN}*)"
+_ANY_WORD: Final = rf"({_PLAIN}*+(?:\\.{_PLAIN}*+)*+)"
+
+
+def _needs_escapes(column: Column) -> bool:
+    picture = column.format
+    return isinstance(picture, Picture) and _escaped(picture.pattern) != re.escape(picture.pattern)
+
+
+def _escaped(text: str) -> str:
+    return re.escape(quoted(text)[1:-1])
+
+
+def _expression(
+    parts: Sequence[str | Column],
+    known: Mapping[Column, int],
+    count: int,
+    char: str,
+    literal: Callable[[str], str],
+) -> tuple[str, list[Column]]:
+    """Return an expression whose words go up to the next literal part, and the columns that are new."""
     pattern = ""
-    groups: dict[Column, int] = {}
+    groups = dict(known)
     for at, part in enumerate(parts):
         if isinstance(part, str):
-            pattern += re.escape(part)
+            pattern += literal(part)
         elif part in groups:
             pattern += f"(?:\\{groups[part]})"
         else:
-            groups[part] = len(groups) + 1
-            pattern += _digits(part) if part.format.width else _word(parts[at + 1 : at + 2])
-    return re.compile(pattern, re.DOTALL)
+            groups[part] = count = count + 1
+            rest = parts[at + 1 : at + 2]
+            pattern += _digits(part) if part.format.width else _word(rest, char, literal)
+    return pattern, [column for column in groups if column not in known]
 
 
-def _word(rest: tuple[str | Column, ...]) -> str:
+def _word(rest: Sequence[str | Column], char: str, literal: Callable[[str], str]) -> str:
     if not rest:
-        return "(.*)"
-    if isinstance(rest[0], Column):
-        raise Changed  # two words side by side
-    return f"(?>(.*?)(?={re.escape(rest[0])}))"
+        return f"({char}*)"
+    if isinstance(rest[0], Column):  # two words side by side
+        raise NotRegularError
+    return f"(?>({char}*?)(?={literal(rest[0])}))"
 
 
 def _digits(column: Column) -> str:

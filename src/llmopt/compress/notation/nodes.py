@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .columns import Column
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
 
 __all__ = [
     "Array",
@@ -41,9 +44,11 @@ class Constant:
 
     Attributes:
         written: the value written last, as `exact_key` has it, and its text.
+        varies: whether it was another one before.
     """
 
     written: tuple[Hashable, str] | None = None
+    varies: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -149,11 +154,23 @@ class Lookup:
 
 @dataclass(eq=False, slots=True)
 class Table:
-    """Rows of one template."""
+    """Rows of one template.
+
+    Attributes:
+        template: what the rows have in common.
+        lookups: what follows from what.
+        laid_out: the layout, once it was asked for.
+        compiled: what takes rows apart, once rows came again.
+        compilations: how often that was made.
+        written: the notation written last, between the lookups, and what it depends on.
+    """
 
     template: Node
     lookups: tuple[Lookup, ...] = ()
     laid_out: Layout | None = field(default=None, repr=False)
+    compiled: Compiled | None = field(default=None, repr=False)
+    compilations: int = field(default=0, repr=False)
+    written: tuple[Hashable, list[str]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import islice
+from operator import mul, not_
 from typing import Any
 
 from .columns import ABSENT, Column
@@ -39,107 +40,112 @@ def row_texts(table: Table, data: Data) -> list[str]:
     )
     columns = [runs] if runs else []
     columns += [column.format.write(data[column]) for column in where.words]
-    if not where.more:
-        return runs if where.packed else list(map(" ".join, zip(*columns, strict=True)))
-    tail = _Tail.of(table, where, data)
-    return [tail.row(at, [cells[at] for cells in columns]) for at in range(tail.size)]
+    if where.packed:
+        return runs
+    rows = list(map(" ".join, zip(*columns, strict=True)))
+    return _Tail.of(table, where, data).added_to(rows) if where.more else rows
 
 
 @dataclass(slots=True)
 class _Tail:
-    """What comes after the words of a row: what not all rows have, and lists."""
+    """What comes after the words of all rows: what not all of them have, and lists.
 
-    parts: tuple[Field | Each | Choice, ...]
+    Attributes:
+        data: the values of the columns.
+        size: how many rows there are.
+        keys: column that is looked up -> column that decides.
+        left: column -> its cell in each row, with a blank before it, or "" where that is written already.
+        parts: what each row goes on with, part by part.
+        below: the lines that follow each row.
+    """
+
     data: Data
     size: int
-    known: frozenset[Column]
     keys: dict[Column, Column]
-    cells: dict[Column, list[str]] = field(default_factory=dict[Column, "list[str]"])
-    inner: dict[Each, list[str]] = field(default_factory=dict[Each, "list[str]"])
-    starts: dict[Each, list[int]] = field(default_factory=dict[Each, "list[int]"])
+    left: dict[Column, list[str]]
+    parts: list[list[str]] = field(default_factory=list[list[str]])
+    below: list[list[str]] = field(default_factory=list[list[str]])
 
     @classmethod
     def of(cls, table: Table, where: Layout, data: Data) -> _Tail:
-        """Return the tail for a table."""
+        """Return the tail of a table."""
+        size = len(data[next(iter(where.uses), where.lists[0] if where.lists else None)])
+        nothing = [""] * size
         keys = {column: lookup.key for lookup in table.lookups for column in lookup.values}
-        size = len(next((data[column] for column in where.uses), ()))
-        if not where.uses:
-            size = len(data[where.lists[0]])
-        return cls(where.tail, data, size, frozenset((*where.digits, *where.words)), keys)
-
-    def row(self, at: int, cells: list[str]) -> str:
-        """Return the text of one row that begins with `cells`."""
-        below: list[str] = []
-        seen: set[Column] = set()
-        for part in self.parts:
+        tail = cls(data, size, keys, dict.fromkeys((*where.digits, *where.words), nothing))
+        everywhere = [True] * size
+        for part in where.tail:
             if isinstance(part, Field):
-                self._field(part, at, seen, cells, below)
+                tail.field(part, everywhere)
             else:
-                self._node(part, at, seen, cells, below)
-        return "\n".join((" ".join(cells), *below))
+                tail.node(part, everywhere)
+        return tail
 
-    def _pull(self, column: Column, at: int, seen: set[Column], cells: list[str]) -> None:
-        """Add a column's cell, unless it stands in the row already or follows from what does."""
-        column = self.keys.get(column, column)
-        if column in self.known or column in seen:
-            return
-        seen.add(column)
-        written = self.cells.get(column)
-        if written is None:
-            values = self.data[column]
-            rest = iter(column.format.write(present(values)))
-            written = self.cells[column] = ["" if value is ABSENT else next(rest) for value in values]
-        cells.append(written[at])
+    def added_to(self, rows: list[str]) -> list[str]:
+        """Return the rows with this at their ends."""
+        texts = list(map("".join, zip(*([rows] if rows else ()), *self.parts, *self.below, strict=True)))
+        return texts if rows else [text.removeprefix(" ") for text in texts]
 
-    def _node(  # noqa: C901
-        self, node: Node, at: int, seen: set[Column], cells: list[str], below: list[str]
-    ) -> None:
+    def field(self, each: Field, there: list[bool]) -> None:
+        """Add an object's member to the rows where the object is."""
+        if each.flag is not None:
+            self._column(each.flag, there)
+            there = [flag is True for flag in self.data[each.flag]]
+        self.node(each.node, there)
+
+    def node(self, node: Node, there: list[bool]) -> None:  # noqa: C901, PLR0912
+        """Add the cells of a part of the template to the rows where it is."""
         match node:
             case Hole(column):
-                self._pull(column, at, seen, cells)
+                self._column(column, there)
             case Text(parts):
                 for part in parts:
                     if isinstance(part, Column):
-                        self._pull(part, at, seen, cells)
+                        self._column(part, there)
             case Object(fields):
                 for each in fields:
-                    self._field(each, at, seen, cells, below)
+                    self.field(each, there)
             case Array(items):
                 for item in items:
-                    self._node(item, at, seen, cells, below)
+                    self.node(item, there)
             case Each():
-                self._each(node, at, seen, cells, below)
+                self._each(node, there)
             case Choice(tag, options):
-                self._pull(tag, at, seen, cells)
-                option: int = self.data[tag][at]
-                self._node(options[option], at, seen, cells, below)
+                self._column(tag, there)
+                for at, option in enumerate(options):
+                    self.node(option, [number == at for number in self.data[tag]])
             case Json():
-                self._node(node.node, at, seen, cells, below)
+                self.node(node.node, there)
             case Constant():
                 pass
 
-    def _field(self, each: Field, at: int, seen: set[Column], cells: list[str], below: list[str]) -> None:
-        if each.flag is not None:
-            self._pull(each.flag, at, seen, cells)
-            if not self.data[each.flag][at]:
-                return
-        self._node(each.node, at, seen, cells, below)
+    def _column(self, column: Column, there: list[bool]) -> None:
+        """Add a column's cell, unless it stands in the row already or follows from what does."""
+        column = self.keys.get(column, column)
+        left = self.left.get(column)
+        if left is None:
+            left = self._cells(column)
+        self.parts.append(list(map(mul, left, there)))
+        self.left[column] = list(map(mul, left, map(not_, there)))
 
-    def _each(self, node: Each, at: int, seen: set[Column], cells: list[str], below: list[str]) -> None:
+    def _cells(self, column: Column) -> list[str]:
+        values = self.data[column]
+        cells = map(" ".__add__, column.format.write(present(values)))
+        return ["" if value is ABSENT else next(cells) for value in values]
+
+    def _each(self, node: Each, there: list[bool]) -> None:
         if isinstance(node.count, Column):
-            self._pull(node.count, at, seen, cells)
-        rows = self.inner.get(node)
-        if rows is None:
-            rows = self.inner[node] = row_texts(node.table, self.data)
-            counts = [0 if number is ABSENT else number for number in self.data[node]]
-            self.starts[node] = list(accumulate(counts, initial=0))
-        start, end = self.starts[node][at : at + 2]
+            self._column(node.count, there)
+        rows = iter(row_texts(node.table, self.data))
+        counts = [0 if count is ABSENT else count for count in self.data[node]]
+        groups = [list(islice(rows, count)) for count in counts]
         if is_nested(node):
-            below += rows[start:end]
+            self.below.append(["".join(map("\n".__add__, group)) for group in groups])
         elif layout(node.table).packed:
-            cells.append("".join(rows[start:end]) or "[]")
+            packed = [" " + ("".join(group) or "[]") for group in groups]
+            self.parts.append(list(map(mul, packed, there)))
         else:
-            cells += rows[start:end]
+            self.parts.append(["".join(map(" ".__add__, group)) for group in groups])
 
 
 def lookup_rows(lookup: Lookup, data: Data) -> list[str]:
@@ -156,7 +162,9 @@ def lookup_rows(lookup: Lookup, data: Data) -> list[str]:
 def _lookup_cells(
     column: Column, keys: list[Hashable], names: list[Hashable], vector: list[Any]
 ) -> list[str]:
-    found = {name: value for name, value in zip(keys, vector, strict=True) if value is not ABSENT}
+    found = dict(zip(keys, vector, strict=True))
+    if ABSENT in vector:
+        found = {name: value for name, value in zip(keys, vector, strict=True) if value is not ABSENT}
     if len(found) == len(names):
         return column.format.write([found[name] for name in names])
     rest = iter(column.format.write([found[name] for name in names if name in found]))

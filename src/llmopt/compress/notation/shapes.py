@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from .features import Features
 from .lexical import type_of
-from .nodes import Table
 
-__all__ = ["Shapes", "shape_of"]
+__all__ = ["Shapes", "outline", "shape_of"]
+
+T = TypeVar("T")
 
 _MAX_SHAPES: Final = 512
 
@@ -26,8 +27,18 @@ def _kind(value: Any) -> Hashable:
     return tuple(value) if kind is dict else str(kind)
 
 
-class Shapes:
-    """The templates of the shapes used last; safe for threads.
+def outline(value: Any) -> Hashable:
+    """Return what values that are likely to have the same best encoding have in common."""
+    kind = type_of(value)
+    if kind is dict:
+        return tuple(value), tuple(map(type_of, value.values()))
+    if kind is list and value:
+        return len(value).bit_length(), _kind(value[0]), _kind(value[-1])
+    return str(kind)
+
+
+class Shapes(Generic[T]):
+    """What is known of the shapes used last; safe for threads.
 
     Args:
         max_shapes: how many are kept.
@@ -36,11 +47,11 @@ class Shapes:
     __slots__ = ("_known", "_lock", "_max_shapes")
 
     def __init__(self, max_shapes: int = _MAX_SHAPES) -> None:
-        self._known: OrderedDict[Hashable, Table | None] = OrderedDict()
+        self._known: OrderedDict[Hashable, T | None] = OrderedDict()
         self._lock = Lock()
         self._max_shapes = max_shapes
 
-    def get(self, shape: Hashable) -> tuple[bool, Table | None]:
+    def get(self, shape: Hashable) -> tuple[bool, T | None]:
         """Return whether a shape is known, and its template: None where no table is worth it."""
         with self._lock:
             if shape not in self._known:
@@ -48,10 +59,10 @@ class Shapes:
             self._known.move_to_end(shape)
             return True, self._known[shape]
 
-    def put(self, shape: Hashable, table: Table | None) -> None:
-        """Remember the template of a shape; the one longest unused is forgotten."""
+    def put(self, shape: Hashable, found: T | None) -> None:
+        """Remember what was found for a shape; the one longest unused is forgotten."""
         with self._lock:
-            self._known[shape] = table
+            self._known[shape] = found
             self._known.move_to_end(shape)
             if len(self._known) > self._max_shapes:
                 self._known.popitem(last=False)

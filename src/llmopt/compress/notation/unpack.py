@@ -12,11 +12,10 @@ import orjson
 
 from .lexical import type_of
 
-__all__ = ["STYLES", "JsonText", "hide", "pack", "unpack"]
+__all__ = ["STYLES", "JsonText", "hide", "may_hold_json", "pack", "unpack"]
 
 _OPENING: Final = ("{", "[")
 _LINED: Final = ("2", "4")
-_MAY_CHANGE: Final = frozenset((str, dict, list))
 _MIN_CHARS: Final = 8  # "json([])" costs more than the string that it stands for
 
 
@@ -55,6 +54,9 @@ class JsonText:
     value: Any
 
 
+_MAY_CHANGE: Final = frozenset((str, dict, list, JsonText))
+
+
 def unpack(value: Any) -> Any:
     """Return `value` with the strings that are JSON objects or lists replaced by `JsonText`.
 
@@ -87,14 +89,21 @@ def _changed_dict(value: dict[str, Any]) -> dict[str, Any]:
 
 def _opened(text: str) -> Any:
     lined = "\n" in text
-    try:
-        value = json.loads(text)
-        for style, write in STYLES.items():
-            if (style[4:5] in _LINED) == lined and write(value) == text:
-                return JsonText(style, unpack(value))
-    except (ValueError, RecursionError, TypeError):
-        pass
+    styles = [style for style in STYLES if (style[4:5] in _LINED) == lined]
+    for load in (orjson.loads, json.loads):  # the one is faster, the other knows of long integers
+        try:
+            value = load(text)
+            for style in styles:
+                if STYLES[style](value) == text:
+                    return JsonText(style, unpack(value) if may_hold_json(text) else value)
+        except (ValueError, RecursionError, TypeError):
+            pass
     return text
+
+
+def may_hold_json(json: str) -> bool:
+    """Return whether strings in the compact JSON of a value may be JSON; most are not, which is soon seen."""
+    return '"[' in json or ("\\" in json and '"{' in json)  # objects that are worth it hold quotes
 
 
 def pack(value: Any, restore: Callable[[str], str] | None = None) -> Any:
@@ -120,12 +129,29 @@ def pack(value: Any, restore: Callable[[str], str] | None = None) -> Any:
 
 
 def hide(value: Any, hidden: Callable[[str], str]) -> Any:
-    """Return `value` with `hidden` applied to every string in it, keys too."""
+    """Return `value` with `hidden` applied to every string in it, keys too; once to those that come again."""
+    return _hide(value, _Hidden(hidden))
+
+
+class _Hidden(dict[str, str]):
+    def __init__(self, hidden: Callable[[str], str]) -> None:
+        super().__init__()
+        self._hidden = hidden
+
+    def __missing__(self, text: str) -> str:
+        found = self[text] = self._hidden(text)
+        return found
+
+
+def _hide(value: Any, hidden: _Hidden) -> Any:
     kind = type_of(value)
     if kind is str:
-        return hidden(value)
+        return hidden[value]
     if kind is dict:
-        return {hidden(key): hide(item, hidden) for key, item in value.items()}
+        return {
+            hidden[key]: _hide(item, hidden) if type_of(item) in _MAY_CHANGE else item
+            for key, item in value.items()
+        }
     if kind is list:
-        return [hide(item, hidden) for item in value]
-    return JsonText(value.style, hide(value.value, hidden)) if kind is JsonText else value
+        return [_hide(item, hidden) for item in value]
+    return JsonText(value.style, _hide(value.value, hidden)) if kind is JsonText else value

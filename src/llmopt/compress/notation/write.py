@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from .again import fill_again
 from .analyse import analyse
 from .columns import Column, Digits, Picture
+from .compiled import Compiled
 from .exact import exact_key
 from .features import Features
-from .fill import Changed, fill
+from .fill import Changed
 from .lexical import compact, key_text, quoted, scalar_text, type_of
 from .nodes import (
     Array,
@@ -22,6 +24,7 @@ from .nodes import (
     Field,
     Hole,
     Json,
+    Lookup,
     Node,
     Object,
     Table,
@@ -43,6 +46,7 @@ _MIN_SCALARS: Final = 6  # shorter lists of scalars are no tables
 _CLEARLY: Final = 0.6  # a table of fewer characters than this share of JSON needs no comparison
 _MAX_DEPTH: Final = 48
 _ROWS_PER_LINE: Final = 20
+_MARK: Final = "\0"  # no notation holds it
 
 
 @dataclass(slots=True)
@@ -53,11 +57,13 @@ class Writer:
         features: what it may use.
         count: tells how many tokens a text has.
         shapes: the templates that are known.
+        exact: whether the JSON that `orjson` makes of the values says all of them.
     """
 
     features: Features
     count: Count
-    shapes: Shapes
+    shapes: Shapes[Table]
+    exact: bool = False
 
     def text(self, value: Any) -> str:
         """Return the text of a whole value; a string alone is JSON."""
@@ -114,17 +120,26 @@ class Writer:
         """Return the text of a table whose template is known, or None if the values do not fit it."""
         data: Data = {}
         try:
-            fill(table, values, data)
-            return self.table(table, data, depth=depth)
+            fitted = fill_again(table, values, data, exact=self.exact)
+            return self.table(table, data, depth=depth, fitted=fitted)
         except (Changed, ValueError, TypeError, KeyError):
             return None
 
-    def table(self, table: Table, data: Data, *, depth: int = 0) -> str | None:
-        """Return the text of a table with its rows, or None if its rows would be empty."""
+    def table(
+        self, table: Table, data: Data, *, depth: int = 0, fitted: Compiled | None = None
+    ) -> str | None:
+        """Return the text of a table with its rows, or None if its rows would be empty.
+
+        Args:
+            table: the template.
+            data: the values of its columns.
+            depth: the levels that it stands in.
+            fitted: what has found that the constants are those that it knows.
+        """
         where = layout(table)
         if not where.digits and not where.words:
             return None
-        head = self._head(table, data, depth)
+        head = self._filled_head(table, data, depth, fitted)
         rows = row_texts(table, data)
         if where.packed:
             rows = ["".join(rows[at : at + _ROWS_PER_LINE]) for at in range(0, len(rows), _ROWS_PER_LINE)]
@@ -137,16 +152,27 @@ class Writer:
         return ":".join(self._node(item, data, depth) for item in table.template.items)
 
     def _head(self, table: Table, data: Data, depth: int, *, pair: bool = False) -> str:
-        """Return the template, and the definitions and lookups that belong to it."""
+        """Return the template and the definitions that belong to it, with a mark where lookups go."""
         notation = self._pair(table, data, depth) if pair else self._node(table.template, data, depth)
         shared = {column for lookup in table.lookups for column in (lookup.key, *lookup.values)}
         lines = [
             _defined(column) for column in layout(table).uses if column not in shared and _is_defined(column)
         ]
-        for lookup in table.lookups:
-            lines.append(f"{_defined(lookup.key)}>" + " ".join(map(_defined, lookup.values)))
-            lines += lookup_rows(lookup, data)
+        lines += [
+            f"{_defined(lookup.key)}>{' '.join(map(_defined, lookup.values))}{_MARK}"
+            for lookup in table.lookups
+        ]
         return notation + "".join(f"\n{line}" for line in lines) + ("\n\n" if lines else "")
+
+    def _filled_head(self, table: Table, data: Data, depth: int, fitted: Compiled | None) -> str:
+        """Return the head with its lookups; it is only written anew where constants may have changed."""
+        key = fitted and (fitted, depth, *(exact_key(data[each][0]) for each in fitted.varying))
+        if table.written is None or key is None or table.written[0] != key:
+            table.written = key, self._head(table, data, depth).split(_MARK)
+        start, *pieces = table.written[1]
+        for lookup, piece in zip(_lookups(table), pieces, strict=True):
+            start += "".join(map("\n".__add__, lookup_rows(lookup, data))) + piece
+        return start
 
     def _node(self, node: Node, data: Data, depth: int) -> str:  # noqa: PLR0911
         match node:
@@ -195,6 +221,13 @@ class Writer:
             head = self._head(node.table, data, depth + 1, pair=True)
             return "{" + f"{number}each {head}" + "}"
         return f"[{number}each {self._head(node.table, data, depth + 1)}]"
+
+
+def _lookups(table: Table) -> Iterator[Lookup]:
+    """Yield the lookups of a table and of the tables in its template, in the order of the notation."""
+    for each in layout(table).lists:
+        yield from _lookups(each.table)
+    yield from table.lookups
 
 
 def _json_chars(value: Any) -> int:

@@ -20,7 +20,7 @@ from .breaks import Break, Part, break_between, common_bytes
 from .cache_rules import CacheRules, rules_for
 from .text import written
 
-__all__ = ["PrefixCall", "PrefixReport", "prefix_report", "worth_compressing"]
+__all__ = ["PrefixCall", "PrefixReport", "paid_tokens", "prefix_report", "worth_compressing"]
 
 PromptParts: TypeAlias = "str | Sequence[str | tuple[str, str]] | Mapping[str, str]"
 """A prompt: its text, or its parts in order, with names or without."""
@@ -234,12 +234,25 @@ def worth_compressing(
         True
     """
     rules = rules_for(rules) if isinstance(rules, str) else rules
-    paid = [_paid(before_tokens + part, rules, calls) for part in (tokens, compressed_tokens)]
-    return paid[1] < paid[0]
+    paid, compressed = (
+        paid_tokens(before_tokens + part, rules=rules, calls=calls) for part in (tokens, compressed_tokens)
+    )
+    return compressed < paid
 
 
-def _paid(tokens: int, rules: CacheRules, calls: float) -> float:
-    """Return the effective tokens of so many static ones in front of a call, averaged over the calls."""
+def paid_tokens(tokens: int, *, rules: CacheRules, calls: float = math.inf) -> float:
+    """Return what static tokens in front of a prompt cost: effective tokens, averaged over the calls.
+
+    Args:
+        tokens: how many there are.
+        rules: the provider's cache.
+        calls: how many calls begin with them; endlessly many by default.
+
+    Example:
+        >>> from llmopt.compress.prefix.cache_rules import RULES
+        >>> paid_tokens(1152, rules=RULES["openai"]), paid_tokens(600, rules=RULES["openai"])
+        (115.2..., 600.0)
+    """
     cached = rules.cacheable(tokens)
     first, later = rules.effective(tokens, written=cached), rules.effective(tokens, cached=cached)
     return later + (first - later) / calls

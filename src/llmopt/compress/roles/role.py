@@ -97,6 +97,12 @@ class Role:
             rule.decide(selection)
         return selection.result()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what a copy is made of: a read-only mapping can be neither copied nor pickled."""
+        precision = dict(self.precision)
+        known = self.name, self.goal, self.tools, self.relevance, precision, self.pinned, self.rules
+        return type(self), known
+
     def _pins(self) -> tuple[Path, ...]:
         return tuple(parse(path, "pinned") for path in self.pinned)
 

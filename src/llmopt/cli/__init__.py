@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import LLMOptError
+from ..errors import LLMOptError
+from .evaluate import evaluate
+from .models import installed, what_went_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .demo.play import Demo, Played
-    from .demo.run import Watch
-    from .types import Store
+    from ..demo.play import Demo, Played
+    from ..demo.run import Watch
+    from ..types import Store
 
 __all__ = ["main"]
 
@@ -63,6 +65,8 @@ def main() -> None:
     """Make every call of llm cheaper, faster and visible."""
 
 
+main.add_command(evaluate)
+
 # demo
 
 
@@ -82,10 +86,10 @@ def demo(
 
     Needs no key and no network: unless a model is named, a simulated one answers.
     """
-    from .demo.play import Demo
-    from .demo.screen import WIDTH, Screen, Silent
-    from .demo.summary import closing, introduction, values
-    from .usage.database import default_path
+    from ..demo.play import Demo
+    from ..demo.screen import WIDTH, Screen, Silent
+    from ..demo.summary import closing, introduction, values
+    from ..usage.database import default_path
 
     shown = Demo(_model(model), log.absolute() if log else default_path(), agents, seed)
     if explain:
@@ -103,17 +107,12 @@ def demo(
 
 def _model(name: str | None) -> Any:
     if name is None:
-        from .demo.model import SimulatedModel
+        from ..demo.model import SimulatedModel
 
         return SimulatedModel(mistakes=1)
-    import llm
+    from ..wrapping import unwrap
 
-    from .wrapping import unwrap
-
-    try:
-        return unwrap(llm.get_model(name))
-    except llm.UnknownModelError as error:
-        raise click.ClickException(f"{error.args[0]}; `llm models` lists those that are installed") from error
+    return unwrap(installed(name))
 
 
 def _run(shown: Demo, watch: Watch) -> Played:
@@ -122,9 +121,7 @@ def _run(shown: Demo, watch: Watch) -> Played:
     except LLMOptError:
         raise
     except Exception as error:  # whatever a model or its provider's SDK raises
-        from .demo.run import told
-
-        said = " ".join(told(error, shown.model).split())
+        said = what_went_wrong(error, shown.model)
         raise click.ClickException(f"{shown.model.model_id} does not answer: {said}") from error
 
 
@@ -140,7 +137,7 @@ def log(ctx: click.Context, count: int, db: Path | None, as_json: bool) -> None:
     """List the last calls in the usage log, the newest at the end."""
     if ctx.invoked_subcommand is not None:
         return
-    from .usage import open as open_log
+    from ..usage import open as open_log
 
     query = "SELECT * FROM (SELECT *, rowid FROM calls ORDER BY started_at DESC, rowid DESC LIMIT ?)"
     database: Any = open_log(db)  # sqlite-utils says less of its rows than is known here
@@ -157,8 +154,8 @@ def log(ctx: click.Context, count: int, db: Path | None, as_json: bool) -> None:
 @log.command()
 def schema() -> None:
     """List the tables and views of the usage log, and what each column holds."""
-    from .demo.text import aligned
-    from .usage.schema import describe
+    from ..demo.text import aligned
+    from ..usage.schema import describe
 
     for relation in describe():
         click.echo(f"{relation.name} ({'view' if relation.view else 'table'}): {relation.description}")
@@ -167,7 +164,7 @@ def schema() -> None:
 
 
 def _table_of_calls(calls: Sequence[Mapping[str, Any]]) -> str:
-    from .demo.text import aligned, printable
+    from ..demo.text import aligned, printable
 
     days = {call["started_at"][:10] for call in calls}
     start = 11 if len(days) == 1 else 5
@@ -183,7 +180,7 @@ def _table_of_calls(calls: Sequence[Mapping[str, Any]]) -> str:
 
 def _fitting(rows: list[list[str]]) -> list[list[str]]:
     """Return rows that fit into the terminal, if this is one: the models' names are cut."""
-    from .demo.text import cut
+    from ..demo.text import cut
 
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     too_wide = sum(widths) + 2 * (len(widths) - 1) - shutil.get_terminal_size().columns
@@ -229,7 +226,7 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         click.echo(json.dumps({"path": str(path), **counters}, indent=2))
         return
-    from .demo.text import aligned
+    from ..demo.text import aligned
 
     click.echo(f"{path}" + ("" if store else " (not there yet)"))
     click.echo(aligned([(name, f"{value:,}") for name, value in counters.items()]))
@@ -247,12 +244,12 @@ def clear() -> None:
 
 def _store() -> tuple[Path, Store | None]:
     """Return where the cache of the plugin lies, and the cache itself if it is there."""
-    from .plugin import cache_path
+    from ..plugin import cache_path
 
     path = cache_path()
     if not path.exists():
         return path, None
-    from .cache.sqlite import SQLiteStore
+    from ..cache.sqlite import SQLiteStore
 
     store = SQLiteStore(path)
     click.get_current_context().call_on_close(store.close)
