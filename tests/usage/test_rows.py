@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from itertools import count as counting
 
 import pytest
 from hypothesis import given
@@ -177,10 +178,13 @@ def columns_of_length(n):
     )
 
 
+@pytest.mark.parametrize("numbered", [True, False], ids=["numbered marks", "plain marks"])
 @given(st.sampled_from([1, 2, 3, ROWS, ROWS + 1, 2 * ROWS]).flatmap(columns_of_length))
-def test_insert_leaves_out_what_is_empty_and_loses_nothing(columns):
+def test_insert_leaves_out_what_is_empty_and_loses_nothing(numbered, columns):
     named = {"id": list(range(len(columns[0]))), **{f"c{i}": values for i, values in enumerate(columns)}}
-    rows = [row for statement in insert("t", named) for row in written(statement)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llmopt.usage.statements._NUMBERED", numbered)
+        rows = [row for statement in insert("t", named) for row in written(statement)]
     kept = {name for name, values in named.items() if set(values) != {None}}
     assert [row.keys() for row in rows] == [kept] * len(rows)
     assert rows == [{name: named[name][i] for name in kept} for i in range(len(columns[0]))]
@@ -190,7 +194,8 @@ def written(statement):
     """The rows that a statement inserts, by column."""
     head, marks = statement.sql.split(" VALUES ")
     names = head.split("(")[1].rstrip(")").split(",")
-    numbers = [[int(mark[1:]) for mark in row.split(",")] for row in marks[1:-1].split("),(")]
+    plain = counting(1)
+    numbers = [[int(mark[1:] or next(plain)) for mark in row.split(",")] for row in marks[1:-1].split("),(")]
     for parameters in statement.parameters:
         assert sorted({n for row in numbers for n in row}) == list(range(1, len(parameters) + 1))
         for row in numbers:

@@ -7,6 +7,7 @@ binds what is its own. An empty column is left out.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
@@ -17,6 +18,10 @@ Columns: TypeAlias = "dict[str, Sequence[Any]]"
 
 ROWS = 16
 """Rows in one statement. Fewer bind more, and more of them take longer to be prepared than they save."""
+
+
+_NUMBERED = not (3, 12) <= sys.version_info < (3, 12, 4)
+"""Whether marks may have numbers: the first releases of Python 3.12 take them for names, and warn."""
 
 
 class Insert(NamedTuple):
@@ -33,6 +38,10 @@ def insert(table: str, columns: Columns) -> list[Insert]:
         >>> insert("t", {"id": [1, 2], "a": [None, None], "b": ["x", "x"], "c": [None, 3]})
         [Insert(sql='INSERT INTO t (b,id,c) VALUES (?1,?2,?3)', parameters=[('x', 1, None), ('x', 2, 3)])]
     """
+    if not _NUMBERED:
+        filled = {name: values for name, values in columns.items() if values.count(None) < len(values)}
+        sql = f"INSERT INTO {table} ({','.join(filled)}) VALUES ({','.join('?' * len(filled))})"  # noqa: S608
+        return [Insert(sql, list(zip(*filled.values(), strict=True)))]
     shared: dict[str, Any] = {}
     places: dict[str, int] = {}
     own: list[Sequence[Any]] = []
