@@ -7,15 +7,19 @@ from typing import NotRequired, TypedDict
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmopt.errors import LimitExceeded, PlanSyntaxError, PlanValidationError
 from llmopt.stream import PlanStream, aiter_plans
+from llmopt.stream.alphabet import alphabet_of
 from llmopt.stream.decoders import decoder_of
 from llmopt.stream.edits import one_edit
 from llmopt.stream.ending import trimmed
 from llmopt.stream.identity import Identity
 from llmopt.stream.markers import broken_at
 from llmopt.stream.mend import Mender
+from llmopt.stream.shapes import follow
 
 from . import quirks
 
@@ -109,6 +113,30 @@ def test_large_chunks_with_duplicates():
     assert stream.unexpected == stream.failed == ()
 
 
+def test_large_chunks_that_cannot_be_taken_at_once():
+    plans = [{"agent_id": number, "text": "x" * 80} for number in range(40)]
+    text = json.dumps(plans)
+    halves = text.replace('"agent_id": 33, "text": "x', '"agent_id": 33, "text": "\ud83d')
+    found, result = run(halves, 1 << 16)
+    assert len(found) == 39
+    assert [row.agent_id for row in result.failed] == [33]
+    listed = text.replace('"agent_id": 33,', '"agent_id": [33],')
+    for policy in ("first", "keep"):
+        assert len(run(listed, 1 << 16, on_duplicate=policy)[0]) >= 39
+    deep = {
+        "agent_id": 99,
+        "text": "[" * 20,
+        "a": json.loads('[{"a":' * 10 + "1" + "}]" * 10),
+        "b": "x" * 500,
+    }
+    for place in (0, 1, 39):
+        reply = json.dumps([*plans[:place], deep, *plans[place:]])
+        for size in (1, 1 << 16):
+            with pytest.raises(LimitExceeded, match="max_depth=12"):
+                run(reply, size, max_depth=12)
+            assert len(run(reply, size, max_depth=21)[0]) == 41
+
+
 def test_large_chunks_of_plans_without_ids():
     plans = [{"text": "x" * 80} for _ in range(100)]
     assert run(json.dumps(plans), 1 << 16)[0] == plans
@@ -176,6 +204,83 @@ def test_a_list_that_swallows_what_follows_it():
     assert result.missing == ("a2",)
     rows[2] = rows[2].replace('"Say"', '"Say')
     assert [row[0] for row in run("\n".join(rows), id_key=0)[0]] == ["a0", "a1", "a3", "a4", "a5"]
+
+
+def arrivals(reply, **options):
+    """Each plan's id, with how much of the reply had been fed when it came."""
+    stream, found = PlanStream(**options), []
+    for at, char in enumerate(reply, 1):
+        for plan in stream.feed(char):
+            found.append((plan[0] if isinstance(plan, list) else plan["agent_id"], at))
+    result = stream.finalize()
+    assert result.plans == ()
+    return found, [row.agent_id for row in result.failed]
+
+
+def test_an_unclosed_row_delays_none_that_begins_a_line():
+    rows = [json.dumps([f"a{n}", ["Say", "x"], ["Go", n]]) for n in range(6)]
+    rows[2] = rows[2][:-1]
+    plans = [json.dumps({"agent_id": n, "steps": [{"do": "x"}], "n": n}) for n in range(6)]
+    plans[2] = plans[2][:-1]
+    ids = [f"a{n}" for n in range(6)]
+    for texts, options in ((rows, {"id_key": 0}), (rows, {"id_key": 0, "expected": ids}), (plans, {})):
+        reply = "\n".join(texts)
+        found, failed = arrivals(reply, **options)
+        wanted = [json.loads(text) for at, text in enumerate(texts) if at != 2]
+        ends = [reply.index(text) + len(text) for at, text in enumerate(texts) if at != 2]
+        names = [plan[0] if isinstance(plan, list) else plan["agent_id"] for plan in wanted]
+        assert found == list(zip(names, ends, strict=True))
+        assert len(failed) == 1
+    reply = "[" + ",\n".join(rows) + "]"
+    found, failed = arrivals(reply, id_key=0, expected=ids)
+    assert [agent_id for agent_id, _ in found] == ["a0", "a1", "a3", "a4", "a5"]
+    assert failed == ["a2"]
+
+
+def test_lines_within_a_plan_are_not_plans():
+    rows = [["a1", ["Wait"]], ["a2", ["Follow", "a1"], ["Go", 1], ["a1"]], ["a3"]]
+    reply = json.dumps(rows[:1])[:-1] + ',\n["a2",\n["Follow", "a1"],\n["Go", 1],\n["a1"]\n],\n["a3"]]'
+    for size in (1, 3, 1000):
+        assert run(reply, size, id_key=0)[0] == rows
+    plan = {"agent_id": 1, "steps": [{"do": "x", "with": [{"n": n} for n in range(9)]}] * 9}
+    text = json.dumps([plan] * 3, indent=0)
+    for size in (1, 7, 1000):
+        assert run(text, size)[0] == [plan] * 3
+
+
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_a_missing_bracket_of_the_other_kind_is_noticed_at_the_end(form):
+    for reply in ('[{"a": [1}', '[{"a": [1}, {"b": 2}', '[{"a": [1}]'):
+        with pytest.raises(PlanSyntaxError, match="at offset"):
+            run(form(reply), 1, mode="strict")
+    assert run(form('{"agent_id": 1, "a": [1}'), 1)[1].failed[0].agent_id == 1
+
+
+def test_escapes_may_be_cut_anywhere():
+    plan = {"agent_id": 1, "t": 'a\\" }]{[ \\\\" \n\\', "u": ["\\", '"'], "v": '"}'}
+    text = json.dumps([plan, {**plan, "agent_id": 2}])
+    for size in range(1, 9):
+        for form in (str, str.encode):
+            assert run(form(text), size, mode="strict")[0] == [plan, {**plan, "agent_id": 2}]
+
+
+@settings(max_examples=200)
+@given(st.text('{}[]"\\\\a\xff', max_size=40), st.integers(0, 40), st.booleans(), st.booleans())
+def test_shapes_lead_where_the_text_does(rest, cut, as_rows, as_bytes):
+    alphabet = alphabet_of(bytes if as_bytes else str)
+    brackets = alphabet.squares if as_rows else alphabet.braces
+    text = alphabet.of(("[" if as_rows else "{") + rest)
+    first, second = text[: cut + 1], text[cut + 1 :]
+    if any(part[-1:] == alphabet.of("\\") for part in (first, second)):
+        return
+    reached = follow(alphabet.shape(first))
+    if reached.depth:
+        reached = follow(reached.stack + alphabet.shape(second))
+    end, depth, inside = brackets.walk(text, 1, 1, False)
+    assert reached.depth == depth
+    if depth:
+        assert (reached.stack[-1:] == b'"') == inside
+        assert end == len(text)
 
 
 def test_a_guess_that_fails_is_none(monkeypatch):

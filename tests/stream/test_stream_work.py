@@ -15,7 +15,7 @@ from . import quirks
 
 
 class Counted:
-    """Stands in for the patterns of an alphabet, and counts the characters that they pass."""
+    """Stands in for what passes text, of an alphabet, and counts the characters that are passed."""
 
     def __init__(self, monkeypatch):
         self.chars = 0
@@ -24,7 +24,12 @@ class Counted:
 
         def counting(kind):
             found = original(kind)
-            return replace(found, braces=self.wrap(found.braces), squares=self.wrap(found.squares))
+            return replace(
+                found,
+                braces=self.wrap(found.braces),
+                squares=self.wrap(found.squares),
+                shape=self.wrap_shape(found.shape),
+            )
 
         monkeypatch.setattr("llmopt.stream.setup.alphabet_of", counting)
 
@@ -36,6 +41,14 @@ class Counted:
             return after
 
         return replace(brackets, walk=walk)
+
+    def wrap_shape(self, original):
+        def shape(text):
+            self.calls += 1
+            self.chars += len(text)
+            return original(text)
+
+        return shape
 
 
 def consume(text, size, **options):

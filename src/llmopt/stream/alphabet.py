@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
+
+from .shapes import shape_of_bytes, shape_of_str
 
 __all__ = ["CURVED_CLOSE", "CURVED_OPEN", "Alphabet", "Brackets", "Matcher", "Text", "alphabet_of"]
 
@@ -27,6 +29,7 @@ CURVED_CLOSE = "\u201d\u2019"
 _WS = r"[ \t\r\n]*+"
 # A string without an escape, which is most of them, is done at its second quote.
 _STRING = r'"[^"\\]*+(?:"|(?:\\.[^"\\]*+)++")'
+_TAIL = r'[^"\\]*+(?:\\.[^"\\]*+)*+'  # the rest of a string, without its second quote
 # How many levels one call of the balanced pattern passes by itself. More make it larger, not faster.
 _LEVELS = 2
 
@@ -41,6 +44,7 @@ class Brackets:
     Attributes:
         opener: as indexing a text gives it: a character, or its number in bytes. That is also what `in` and
             `count` find fastest.
+        other_closer: the closing bracket of the other kind.
         walk: called with a new region of the element, the place to begin at, how many brackets are open
             there and whether it is inside a string, goes on until all are closed or the region has ended.
             It returns the place reached and the new state: with depth 0 the place after the last bracket,
@@ -49,6 +53,7 @@ class Brackets:
 
     opener: Any
     closer: Any
+    other_closer: Any
     walk: Callable[[Text, int, int, bool], tuple[int, int, bool]]
 
 
@@ -62,7 +67,9 @@ class Alphabet:
     squares: Brackets
     quote: Any
     comma: Any
+    backslash: Any
     newline: Any
+    shape: Callable[[Text], bytes]
     # One-character strings, for counting and gluing; the others above are what indexing a text gives.
     open_brace: Any
     close_brace: Any
@@ -95,40 +102,43 @@ class Alphabet:
 
     def pattern(self, source: str, flags: int = 0) -> re.Pattern[Any]:
         """Return a pattern over this kind of text."""
-        if self.kind is bytes:
-            # A class of single bytes cannot hold these; in bytes they are left to the repair.
-            source = source.translate(dict.fromkeys(map(ord, CURVED_OPEN + CURVED_CLOSE)))
-        return re.compile(self.of(source), re.DOTALL | flags)
+        return _pattern(self.kind, source, flags)
+
+
+@lru_cache(maxsize=64)
+def _pattern(kind: type[str | bytes], source: str, flags: int) -> re.Pattern[Any]:
+    if kind is bytes:
+        # A class of single bytes cannot hold these; in bytes they are left to the repair.
+        source = source.translate(dict.fromkeys(map(ord, CURVED_OPEN + CURVED_CLOSE)))
+        return re.compile(source.encode(), re.DOTALL | flags)
+    return re.compile(source, re.DOTALL | flags)
 
 
 @lru_cache(maxsize=2)
 def alphabet_of(kind: type[str | bytes]) -> Alphabet:
     """Return the constants for streams of `kind`, compiled when they are first asked for."""
-    as_bytes = kind is bytes
-
-    def text(source: str) -> Any:
-        return source.encode() if as_bytes else source
-
-    def char(source: str) -> Any:
-        return ord(source) if as_bytes else source
+    text, char = partial(_text, kind), partial(_char, kind)
 
     def match(source: str) -> Callable[[Text, int], Any]:
         return re.compile(text(source), re.DOTALL).match
 
-    tail = match(r'[^"\\]*+(?:\\.[^"\\]*+)*+')
+    tail = match(_TAIL)
 
-    def brackets(opener: str, closer: str) -> Brackets:
-        skip = match(_balanced(re.escape(opener), re.escape(closer)))
-        return Brackets(char(opener), char(closer), _walk(char(opener), char(closer), char('"'), skip, tail))
+    def brackets(pair: str, other_closer: str) -> Brackets:
+        opener, closer = map(char, pair)
+        skip = match(_balanced(*map(re.escape, pair)))
+        return Brackets(opener, closer, char(other_closer), _walk(opener, closer, char('"'), skip, tail))
 
     return Alphabet(
         kind=kind,
         nothing=text(""),
-        braces=brackets("{", "}"),
-        squares=brackets("[", "]"),
+        braces=brackets("{}", "]"),
+        squares=brackets("[]", "}"),
         quote=char('"'),
         comma=char(","),
-        newline=text("\n"),
+        backslash=char("\\"),
+        newline=char("\n"),
+        shape=shape_of_bytes if kind is bytes else shape_of_str,
         open_brace=text("{"),
         close_brace=text("}"),
         open_square=text("["),
@@ -142,6 +152,15 @@ def alphabet_of(kind: type[str | bytes]) -> Alphabet:
         head_of_array=match(rf'\[{_WS}"'),
         brackets=re.compile(text(rf"{_STRING}|[\[\]{{}}]"), re.DOTALL).finditer,
     )
+
+
+def _text(kind: type[str | bytes], source: str) -> Any:
+    return source.encode() if kind is bytes else source
+
+
+def _char(kind: type[str | bytes], source: str) -> Any:
+    """Return a character as indexing a text gives it."""
+    return ord(source) if kind is bytes else source
 
 
 def _balanced(opener: str, closer: str) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 from .alphabet import Alphabet, Text
 from .intake import Intake
 from .limits import Limits
+from .shapes import levels
 
 __all__ = ["SHORTEST", "Batch"]
 
@@ -53,6 +54,10 @@ class Batch:
         self._misses = 0
         self.last_end = -1
 
+    def promises(self, region: Text) -> bool:
+        """Whether it may take the elements in `region`, the open one that it begins in included."""
+        return bool(self._boundary) and self._misses < _MISSES and region.find(self._boundary) >= 0
+
     def take(self, text: Text, pos: int) -> int:
         """Take elements from `pos` on, where one begins. Return where the last one ends, or `pos`."""
         if not self._boundary:
@@ -78,12 +83,15 @@ class Batch:
             return 0
         end: int = cut + self._inner
         stretch = text[pos:end]
-        alphabet = self._alphabet
-        if self._max_depth < _DEPTH_OF_ORJSON:
-            opened = stretch.count(alphabet.open_brace) + stretch.count(alphabet.open_square)
-            if opened > self._max_depth:
-                return None
-        if not self._intake.take_many(alphabet.open_square + stretch + alphabet.close_square):
+        if self._alphabet.kind is str:
+            try:
+                stretch = stretch.encode()  # as the decoder would, and of one byte a character from here on
+            except UnicodeEncodeError:
+                self._misses += 1
+                return 0
+        if self._max_depth < _DEPTH_OF_ORJSON and levels(stretch, self._max_depth) > self._max_depth:
+            return None
+        if not self._intake.take_many(b"[%b]" % stretch):
             self._misses += 1
             return 0
         self._misses = 0

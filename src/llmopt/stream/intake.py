@@ -144,18 +144,31 @@ class Intake:
             return False
         if self.count + len(plans) > self._most:
             return False
-        if self._key is not None or not self._simple:
+        if self._simple:
+            if self._key is not None and not self._have_ids(plans):
+                return False
+        else:
             ids = self.identity.of_plans(plans)
             if ids is None:
                 return False
             self._has_ids = True
-            if not self._simple:
-                admit = expectations.admit
-                kept = [plan for plan, agent_id in zip(plans, ids, strict=True) if admit(agent_id)]
-                self.dropped += len(plans) - len(kept)
-                plans = kept
+            admit = expectations.admit
+            kept = [plan for plan, agent_id in zip(plans, ids, strict=True) if admit(agent_id)]
+            self.dropped += len(plans) - len(kept)
+            plans = kept
         self.count += len(plans)
         self.found += plans
+        return True
+
+    def _have_ids(self, plans: list[Any]) -> bool:
+        key = self._key
+        try:
+            for plan in plans:
+                if key not in plan:
+                    return False
+        except TypeError:  # a number has no keys
+            return False
+        self._has_ids = True
         return True
 
     def refuse(self, raw: Text, offset: int, reason: str, cause: Exception | None = None) -> None:

@@ -8,7 +8,6 @@ beginning of the next one and go on there.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ..errors import TruncatedStreamError
 from .alphabet import CURVED_CLOSE, CURVED_OPEN, Alphabet, Matcher, Text
@@ -20,16 +19,7 @@ from .markers import Markers, broken_at
 from .mend import Mender, mend
 from .route import Route
 from .starts import Starts
-from .states import (
-    AFTER,
-    DAMAGED,
-    ELEMENT,
-    FIRST,
-    ROOT,
-    TAIL,
-    THINKING,
-    WRAPPER,
-)
+from .states import AFTER, DAMAGED, ELEMENT, FIRST, ROOT, TAIL, THINKING, WRAPPER
 from .strict import StrictScanner
 
 __all__ = ["LenientScanner"]
@@ -69,6 +59,8 @@ class LenientScanner(StrictScanner):
         self.alarm = min(_FIRST_ALARM, limits.max_element_bytes)
         opener = alphabet.squares.opener if route.rows else alphabet.braces.opener
         self._opener = opener
+        self._fresh_line = alphabet.of("\n[" if route.rows else "\n{")
+        self._noticed = (-1, 0)  # the element in which such a line was seen, and from which size on it counts
         quoted = rf"""["'{CURVED_OPEN}]{re.escape(str(intake.identity.key))}["'{CURVED_CLOSE}]"""
         landmark = r"[\[\]]" if route.rows else rf"[{{\]]|{quoted}\s*:"
         self._landmark: Matcher = alphabet.pattern(landmark).search
@@ -193,18 +185,30 @@ class LenientScanner(StrictScanner):
         self.size, self._searched, self._broken = len(raw), 1, fault.pos
         self._custody = pos
 
-    def overdue(self, depth: int, inside: bool) -> list[Any] | tuple[()]:  # noqa: FBT001
+    def notices(self, region: Text) -> bool:
+        """Whether a line begins in `region` as a plan does, so that it may be one that was swallowed."""
+        fresh, before = self._fresh_line, self.pieces[-2:-1]
+        if region.find(fresh) < 0 and (not before or before[0][-1:] + region[:1] != fresh):
+            return False
+        # Each time there must be twice as much of the element, so that all looks together are linear.
+        element, size = self._noticed
+        if element == self.cursor.offset and self.size < size:
+            return False
+        self._noticed = (self.cursor.offset, 2 * self.size)
+        return True
+
+    def _overdue(self, deepest: int) -> Text:
         """The open element is larger than those before: perhaps it has swallowed the next one."""
-        self.depth, self.inside = depth, inside
         text = self.unread()
-        start = self._markers.first_new(text, self._searched, broken_at(text))
+        start = self._markers.first_new(text, 1, broken_at(text))
+        if start < 0 and self._markers.certain:
+            start = self._swallowed(text, line_start=True)
         if start >= 0:
-            return self.advance(self._cut(text, start))
-        if depth > self.limits.max_depth or self.size > self.limits.max_element_bytes:
-            return super().overdue(depth, inside)
-        self._searched = max(1, len(text) - self._markers.reach)
-        self.alarm = min(self.size * 2, self.limits.max_element_bytes)
-        return ()
+            return self._cut(text, start)
+        if deepest > self.limits.max_depth or self.size > self.limits.max_element_bytes:
+            return super()._overdue(deepest)
+        self.alarm = min(max(self.alarm, self.size * 2), self.limits.max_element_bytes)
+        return self.alphabet.nothing
 
     def _search_next(self, text: Text) -> Text | None:
         """Look for the plan after the damaged one."""
@@ -232,13 +236,6 @@ class LenientScanner(StrictScanner):
         self.state = ELEMENT
         return text[start:]
 
-    def _let_go(self) -> None:
-        self.pieces.clear()
-        self.parts.clear()
-        self._held = self.alphabet.nothing
-        self.depth = self.size = 0
-        self.inside = False
-
     def _settle(self, row: Text) -> None:
         """Make what can be made of a row whose end is known."""
         alphabet, offset = self.alphabet, self.cursor.offset
@@ -261,6 +258,7 @@ class LenientScanner(StrictScanner):
             head, self._wrapper = self._wrapper.unread(), None
             self.state = ELEMENT
             self._read(head)
+        self._flush()
         while self.depth or self.state == DAMAGED:
             text = self.unread()
             start = self._markers.first_new(text, 1, broken_at(text))
@@ -268,22 +266,15 @@ class LenientScanner(StrictScanner):
             if start < 0:
                 return self._finish_row(text)
             self._read(self._cut(text, start))
+            self._flush()
         return self._then == AFTER or self.state == THINKING or self._held[:1] in self._openers
 
-    def _swallowed(self, text: Text) -> int:
-        """Return where the first plan stands that JSON allows to be part of the open one, or -1.
-
-        A list that is not closed swallows what follows it without an error. Only a whole plan with the
-        same keys as the first one is taken for one, and only if that one had none inside.
-        """
-        if self._markers.first_new(self._first, 1, 0) >= 0:
-            return -1
-        walk = self._usual.walk
-        for marker in self._markers.positions(text, 1):
-            end, depth, _ = walk(text, marker.start + 1, 1, False)
-            if not depth and self._mender.alike(text[marker.start : end], self._first):
-                return marker.start
-        return -1
+    def _swallowed(self, text: Text, *, line_start: bool = False) -> int:
+        """Return where the first plan stands that JSON allows to be part of the open one, or -1."""
+        alike = self._mender.alike
+        return self._markers.first_swallowed(
+            text, self._usual.walk, lambda plan: alike(plan, self._first), self._first, line_start=line_start
+        )
 
     def _finish_row(self, text: Text) -> bool:
         """The reply ends in a row. Return whether that is in the middle of it."""

@@ -51,6 +51,11 @@ class Markers:
         else:
             self._finder = self._of_key(str(identity.key))
 
+    @property
+    def certain(self) -> bool:
+        """Whether nothing but plans begins so: rows without known ids look like the arrays in them."""
+        return not self._identity.rows or self._known is not None
+
     def learn(self, raw: Text) -> None:
         """Take the first key of the first whole plan for the first key of all."""
         if self._learned:
@@ -74,6 +79,37 @@ class Markers:
     def first_new(self, text: Text, pos: int, broken: int) -> int:
         """Return where, from `pos` on, a plan begins after the text is `broken`; or -1."""
         return next((marker.start for marker in self.positions(text, pos) if marker.end > broken), -1)
+
+    def first_swallowed(
+        self,
+        text: Text,
+        walk: Callable[[Text, int, int, bool], tuple[int, int, bool]],
+        is_alike: Callable[[Text], bool],
+        model: Text,
+        *,
+        line_start: bool,
+    ) -> int:
+        """Return where the first plan stands that JSON allows to be part of the open one, or -1.
+
+        A list that is not closed swallows what follows it without an error. Only a whole plan that is like
+        the first one is taken for one, and only if that one, the model, had none inside.
+
+        Args:
+            text: of the open plan.
+            walk: that of the plans' brackets.
+            is_alike: whether a text is a plan like the model.
+            model: the first whole plan.
+            line_start: whether a line must begin with it.
+        """
+        if self.first_new(model, 1, 0) >= 0:
+            return -1
+        for marker in self.positions(text, 1):
+            if line_start and text[marker.start - 1] != self._alphabet.newline:
+                continue
+            end, depth, _ = walk(text, marker.start + 1, 1, False)
+            if not depth and is_alike(text[marker.start : end]):
+                return marker.start
+        return -1
 
     def _is_row(self, text: Text, start: int, gap: str) -> bool:
         """Rows look like the arrays in them. An expected id tells them, or a line of their own."""

@@ -31,9 +31,8 @@ class Cursor:
 
     def past(self, text: Text) -> None:
         """Go past `text`."""
-        lines = text.count(self._newline)
-        if lines:
-            self.line += lines
+        if self._newline in text:  # most texts have none, which is found sooner than counted
+            self.line += text.count(self._newline)
             self._line_start = self.offset + text.rfind(self._newline) + 1
         self.offset += len(text)
 

@@ -1,122 +1,90 @@
 """What all scanners share: elements are found, measured and handed to the intake, in pieces or at once.
 
-A scanner decides and never waits: `advance` takes the next region of the reply and returns the plans that it
-completes. While the brackets of an element are open it is not called at all: `gather` walks the element by
-itself and hands over its end.
+A scanner decides and never waits: `advance` takes the next region of the reply in. While the brackets of an
+element are open it is not called at all: `gather` follows the element by itself and hands over its end.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any
+from abc import abstractmethod
 
-from ..errors import PlanStreamError, PlanSyntaxError
+from ..errors import PlanSyntaxError
 from .alphabet import Alphabet, Brackets, Text
-from .batch import SHORTEST, Batch
-from .decoders import Fault
+from .batch import SHORTEST
+from .custody import Custody
 from .intake import Intake
 from .limits import Limits
-from .place import Cursor
 from .route import Route
-from .states import AFTER, CUSTODY, DONE, FAILED, ROOT, SCALAR
+from .shapes import Reached
+from .states import AFTER, CUSTODY, SCALAR
 
 __all__ = ["Scanner"]
 
-
 _SHORT = 16
+# Shapes of less than this are alike enough to be worth remembering.
+_SMALL = 100
 
 
-class Scanner(ABC):
+class Scanner(Custody):
     """The state of one stream.
 
-    A state either passes text, and the cursor with it, or takes it into custody: the cursor then stays
-    at the beginning of `pieces` until they are complete.
+    A state either passes text, and the cursor with it, or takes it into custody.
 
     Attributes:
         state: where it is; see `states`.
-        depth: how many brackets of the element are open; with any, `gather` is to walk on.
-        inside: whether the walk is inside a string.
-        pieces: the element in custody, as far as it was walked.
-        parts: what has arrived since; `gather` fills it.
-        size: the size of the pieces.
-        alarm: the size from which on `gather` asks `overdue`.
     """
 
     def __init__(self, alphabet: Alphabet, intake: Intake, limits: Limits, route: Route) -> None:
-        self.alphabet = alphabet
-        self.intake = intake
-        self.limits = limits
+        super().__init__(alphabet, intake, limits, alphabet.squares if route.rows else alphabet.braces)
         self.route = route
-        self.cursor = Cursor(alphabet)
-        self.state = ROOT
-        self.failure: PlanStreamError | None = None
-        self._usual = alphabet.squares if route.rows else alphabet.braces
-        self.brackets: Brackets = self._usual
-        self.depth = 0
-        self.inside = False
-        self.pieces: list[Text] = []
-        self.parts: list[Text] = []
-        self.size = 0
-        self.alarm = limits.max_element_bytes
+        self._usual: Brackets = self.brackets
         self._between = alphabet.of(" \t\r\n,")
         self._comma = alphabet.comma_square if route.rows else alphabet.comma_brace
-        self._batch = Batch(alphabet, intake, limits)
-        self._curious = False
-        self._then = DONE  # the state after an element
         self._custody = -1  # from where on the region is in custody
-        self._held = alphabet.nothing  # too short to be decided upon
 
     # What `gather` and PlanStream call
 
-    def advance(self, text: Text) -> list[Any] | tuple[()]:
-        """Take the next region in. Return the plans that it completes.
+    def advance(self, text: Text) -> None:
+        """Take the next region in, where no element is open.
 
         Raises:
-            PlanStreamError: there is no use in going on. Plans that are complete are returned first, and
-                the error is raised by the next call.
+            PlanStreamError: there is no use in going on.
         """
         if self._held:
             text, self._held = self._held + text, self.alphabet.nothing
-        if self.state == AFTER and len(text) < _SHORT and not text.strip(self._between):
-            # Half a separator is read with its other half: a whole one takes the short way.
-            self._held = text
-            return ()
-        try:  # as `_read`, without another call
-            while text:
-                text = self._keep(text) if self.state >= CUSTODY else self._pass(text)
-        except PlanStreamError as error:
-            self._fail(error)
-        return self._found() if self.intake.found else ()
+        while self.state == AFTER and len(text) < _SMALL:
+            match = self._comma(text, 0)
+            if match is None:
+                if len(text) < _SHORT and not text.strip(self._between):
+                    # Half a separator is read with its other half: a whole one takes the short way.
+                    self._held = text
+                    return
+                break
+            start = match.end()
+            self.cursor.past(text[:start])
+            self.brackets = self._usual
+            if not self._gather(text[start:]):
+                return
+            text = self._follow()
+        self._read(text)
 
-    def close(self, end: Text, pos: int) -> list[Any] | tuple[()]:
-        """Take the end of the open element in, `end` up to `pos`; what follows it is the rest of `end`."""
-        self.pieces.append(end[:pos])
-        try:
-            self._close()
-        except PlanStreamError as error:
-            self._fail(error)
-        return self.advance(end[pos:]) if pos < len(end) else self._found()
+    def look(self) -> None:
+        """Follow the open element through the parts that have arrived; raises as `advance` does."""
+        rest = self._follow()
+        if rest:
+            self.advance(rest)
 
-    def _found(self) -> list[Any]:
-        found, self.intake.found = self.intake.found, []
-        return found
+    def end(self, region: Text, reached: Reached) -> None:
+        """Take the end of the open element in, which is in `region`; raises as `advance` does."""
+        rest = self._end(region, reached)
+        if rest:
+            self.advance(rest)
 
-    def unread(self) -> Text:
-        """Return all that is in custody."""
-        return self.alphabet.nothing.join([*self.pieces, *self.parts]) + self._held
-
-    def overdue(self, depth: int, inside: bool) -> list[Any] | tuple[()]:  # noqa: FBT001, ARG002
-        """The open element has reached the size `alarm`: give it up, or say how far it may go on.
-
-        Args:
-            depth: how many of its brackets are open by now.
-            inside: whether the walk is inside a string.
-        """
-        limits, offset = self.limits, self.cursor.offset
-        is_deep = depth > limits.max_depth
-        self.failure = limits.too_deep(offset) if is_deep else limits.element_too_large(offset)
-        self.depth, self.state = 0, FAILED
-        raise self.failure
+    def overdue(self, deepest: int) -> None:
+        """Deal with an open element that is too large, too deep or noticed; raises as `advance` does."""
+        rest = self._overdue(deepest)
+        if rest:
+            self.advance(rest)
 
     @abstractmethod
     def finish(self) -> bool:
@@ -136,23 +104,25 @@ class Scanner(ABC):
     def _keep(self, text: Text) -> Text | None:
         """Take a region into custody, in a state that does. Return what is to be read in another state."""
 
-    @abstractmethod
-    def _faulty(self, fault: Fault, raw: Text, text: Text, pos: int) -> None:
-        """An element, which stands at `pos` of `text`, is no JSON."""
-
     # Elements
 
     def _read(self, text: Text | None) -> None:
         while text:
             text = self._keep(text) if self.state >= CUSTODY else self._pass(text)
+            if self._due:
+                text = self._follow()
 
-    def _fail(self, error: PlanStreamError) -> None:
-        """Remember the error, and raise it unless there are plans to be handed out before."""
-        self.failure = error
-        self.depth = 0
-        self.state = FAILED
-        if not self.intake.found:
-            raise error
+    def _flush(self) -> None:
+        """The reply has ended. The open element may have, too, if its brackets do not match."""
+        while self.depth:
+            text = self.unread()
+            end, depth, _ = self.brackets.walk(text, 1, 1, False)
+            if depth:
+                return
+            self._let_go()
+            self.pieces.append(text[:end])
+            self._close()
+            self._read(text[end:])
 
     def _pass(self, text: Text) -> Text | None:
         pos, end = 0, len(text)
@@ -164,21 +134,12 @@ class Scanner(ABC):
 
     def _elements(self, text: Text, pos: int) -> int:
         """Take elements in as long as there is a comma before them. This is where clean lists stay."""
-        comma, walk, batch, end = self._comma, self._usual.walk, self._batch, len(text)
-        while (match := comma(text, pos)) is not None:
-            pos = match.end()
-            after = batch.take(text, pos) if end - pos >= SHORTEST else pos
-            if after == pos:
-                after, depth, inside = walk(text, pos + 1, 1, False)
-                if depth:
-                    self.brackets = self._usual
-                    return self._leave_open(depth, inside, text, pos, after)
-                self._take(text[pos:after], text, pos)
-                batch.last_end = after
-                if self.state != AFTER:
-                    return after
-            pos = after
-        return self._step(text, pos) if pos < end else pos
+        while (match := self._comma(text, pos)) is not None:
+            self.brackets = self._usual
+            pos = self._open_brackets(text, match.end())
+            if self.state != AFTER or self.depth:
+                return pos
+        return self._step(text, pos) if pos < len(text) else pos
 
     def _open(self, text: Text, pos: int) -> int:
         """Take the element that begins at `pos` in, or as much of it as there is."""
@@ -189,56 +150,30 @@ class Scanner(ABC):
             self.brackets = alphabet.squares
         else:
             return self._hand_over(SCALAR, pos)
-        after, depth, inside = self.brackets.walk(text, pos + 1, 1, False)
+        return self._open_brackets(text, pos)
+
+    def _open_brackets(self, text: Text, pos: int) -> int:
+        rest, batch = len(text) - pos, self._batch
+        if rest < _SMALL:
+            return self._leave_open(text, pos)
+        after = batch.take(text, pos) if rest >= SHORTEST and self._then == AFTER else pos
+        if after > pos:
+            self.state = AFTER
+            return after
+        after, depth, _ = self.brackets.walk(text, pos + 1, 1, False)
         if depth:
-            return self._leave_open(depth, inside, text, pos, after)
+            pos = self._leave_open(text, pos)
+            self._due = rest >= SHORTEST  # large ones are looked at for their depth
+            return pos
         self._take(text[pos:after], text, pos)
-        self._batch.last_end = after
+        batch.last_end = after
         return after
 
-    def _leave_open(self, depth: int, inside: bool, text: Text, pos: int, after: int) -> int:  # noqa: FBT001
-        """Take the element into custody that begins at `pos` and was walked up to `after`."""
-        if depth > self.limits.max_depth:
-            raise self.limits.too_deep(self.cursor.offset + pos)
-        self.depth, self.inside = depth, inside
-        self.pieces.append(text[pos:after])
-        self.size = after - pos
-        if after < len(text):  # a backslash, whose other half is still to come
-            self.parts.append(text[after:])
+    def _leave_open(self, text: Text, pos: int) -> int:
+        """Take the element that begins at `pos` into custody, wherever it ends."""
+        self._due = self._gather(text[pos:])
         self._custody = pos
         return len(text)
-
-    def _close(self) -> None:
-        """The element in custody is complete."""
-        raw = self.alphabet.nothing.join(self.pieces)
-        self.pieces.clear()
-        self.depth = self.size = 0
-        self.inside = False
-        self._take(raw, raw, 0)
-        if not self.pieces:  # it was taken, and not put back
-            self.cursor.past(raw)
-
-    def _take(self, raw: Text, text: Text, pos: int) -> None:
-        """Take a whole element in, which stands at `pos` of `text`."""
-        limits = self.limits
-        size, offset = len(raw), self.cursor.offset + pos
-        self.state = self._then
-        if size > limits.max_depth:
-            if size > limits.max_element_bytes:
-                raise limits.element_too_large(offset)
-            # Brackets in strings are counted too: too many are a reason to look, and no more.
-            alphabet = self.alphabet
-            opened = raw.count(alphabet.open_brace) + raw.count(alphabet.open_square)
-            if opened > limits.max_depth and alphabet.depth_of(raw) > limits.max_depth:
-                raise limits.too_deep(offset)
-        fault = self.intake.take(raw, offset)
-        if fault is not None:
-            self._faulty(fault, raw, text, pos)
-        elif self._curious:
-            self._learn(raw)
-
-    def _learn(self, raw: Text) -> None:  # noqa: B027 - most have nothing to learn
-        """Look at the first whole plan, in streams that are curious."""
 
     # Text that cannot be passed yet
 

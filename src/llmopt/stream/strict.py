@@ -29,6 +29,7 @@ class StrictScanner(Scanner):
         """Take the end of the reply in: a number may end with it, and all else must have ended before."""
         if self.failure is not None:
             raise self.failure
+        self._flush()
         if self.state == SCALAR and self._then != AFTER and not self.inside:
             self._close()
         if self.state == DONE or (self.state == ROOT and self.route.lines and not self.depth):
