@@ -14,7 +14,7 @@ from llmopt.types import Attempt, Usage
 from llmopt.usage.record import Fault, Labels, finish_reason
 from llmopt.usage.rows import inserts
 from llmopt.usage.statements import ROWS, insert
-from llmopt.usage.values import digest, endpoint_of, options_json, timestamp
+from llmopt.usage.values import digest, endpoint_of, options_json, timestamp, timestamps
 
 FAILED = Fault("error", "x.Error", "server", 500, 1500.0)
 
@@ -162,6 +162,11 @@ def test_timestamps(seconds):
     assert abs(datetime.fromisoformat(text).timestamp() - seconds) < 2e-6
     assert len(text) == len("2026-11-21T12:00:00.000000Z")
     assert datetime.fromisoformat(text).tzinfo == UTC
+
+
+@given(st.lists(st.floats(0, 4e9) | st.integers(0, 3), max_size=5))
+def test_timestamps_of_many_are_those_of_each(times_s):
+    assert timestamps(times_s) == list(map(timestamp, times_s))
 
 
 @given(st.floats(min_value=0, max_value=4e9), st.floats(min_value=0, max_value=4e9))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmopt.types import Usage
-from llmopt.usage.tokens import NormalisedUsage, normalise
+from llmopt.usage.tokens import NormalisedUsage, normalise, normalise_all
 
 CASES = {
     "OpenAI chat": (
@@ -131,3 +131,15 @@ def test_whatever_a_provider_says_becomes_counts(given_input, given_output, deta
     assert all(value is None or (type(value) is int and 0 <= value <= 3 * 2**53) for value in used)
     if used.input_uncached is not None:
         assert used.input_uncached <= used.input_total
+
+
+COUNTS = st.none() | st.integers(0, 100) | st.sampled_from([-1, 2**53 + 1, 1.0, True])
+USAGES = st.none() | st.builds(Usage, COUNTS, COUNTS, st.none() | st.just({}) | DETAILS)
+PLAIN = st.builds(Usage, st.integers(0, 100), st.integers(0, 100), st.none())
+
+
+@given(st.lists(st.tuples(USAGES, PROVIDERS), min_size=1) | st.lists(st.tuples(PLAIN, PROVIDERS), min_size=1))
+def test_many_are_normalised_as_each_one_is(told):
+    usages, providers = zip(*told, strict=True)
+    expected = [normalise(usage, provider) if usage else NormalisedUsage() for usage, provider in told]
+    assert list(zip(*normalise_all(usages, providers), strict=True)) == expected

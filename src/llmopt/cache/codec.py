@@ -37,35 +37,14 @@ class Unfaithful(TypeError):
     """A reply would not come back as it was: something in it is no JSON value."""
 
 
-class Snapshot:
-    """A plain reply as a store in memory may keep it: nothing is encoded, nor read back.
+Snapshot: TypeAlias = "tuple[int, tuple[Event, ...], bool, int | None, int | None, str | None]"
+"""A plain reply as a store in memory may keep it: nothing is encoded, nor read back.
 
-    Attributes:
-        events: texts, and stream events that say nothing but a text; nobody may change them.
-        usage: input tokens and output tokens.
-        resolved_model: the model that answered.
-
-    Its size is an estimate: what an object, and every event, takes beside its text is much the same.
-    """
-
-    __slots__ = ("_size", "events", "resolved_model", "texts", "usage")
-
-    def __init__(self, reply: Reply, events: Sequence[Event], said: str, *, texts: bool) -> None:
-        self._size = _OBJECT_BYTES + getsizeof(said) + len(events) * (_TEXT_BYTES if texts else _EVENT_BYTES)
-        self.events = tuple(events)
-        self.texts = texts
-        usage = reply.usage
-        self.usage = (usage.input_tokens, usage.output_tokens)
-        self.resolved_model = reply.resolved_model
-
-    def replay(self) -> Reply:
-        """Return the reply, made of new objects."""
-        events = self.events if self.texts else [copy_event(event) for event in self.events]
-        return Reply(events, Usage(*self.usage), None, self.resolved_model, (), None, None, "cache")
-
-    def __sizeof__(self) -> int:
-        return self._size
-
+Its size, the events (which nobody may change), whether these are all texts, the counts of input and output
+tokens, and the model that answered. It is a plain tuple: one of texts and numbers is nothing that the
+garbage collector has to look at again. The size is an estimate: what every event takes beside its text is
+much the same.
+"""
 
 Entry: TypeAlias = "bytes | Snapshot"
 """What is kept for a reply."""
@@ -120,8 +99,8 @@ def decode(value: Entry) -> Reply:
         >>> decode(encode(Reply(usage=Usage(3, 1)), ["HO", "LD"])).text
         'HOLD'
     """
-    if isinstance(value, Snapshot):
-        return value.replay()
+    if isinstance(value, tuple):
+        return _replay(value)
     version = value[:1]
     try:
         if version == TEXT:
@@ -146,7 +125,17 @@ def snapshot(reply: Reply, events: Sequence[Event]) -> Snapshot | None:
     if pieces is None:
         return None
     said = "".join(pieces)
-    return Snapshot(reply, events, said, texts=texts) if said.isascii() or _is_unicode(said) else None
+    if not _is_unicode(said):
+        return None
+    size = _OBJECT_BYTES + getsizeof(said) + len(events) * (_TEXT_BYTES if texts else _EVENT_BYTES)
+    tokens_in, tokens_out, _ = reply.usage
+    return size, tuple(events), texts, tokens_in, tokens_out, reply.resolved_model
+
+
+def _replay(snapshot: Snapshot) -> Reply:
+    _, events, texts, tokens_in, tokens_out, resolved = snapshot
+    said = events if texts else [copy_event(event) for event in events]
+    return Reply(said, Usage(tokens_in, tokens_out), None, resolved, (), None, None, "cache")
 
 
 def _is_plain(reply: Reply) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .checks import count_of
 
 if TYPE_CHECKING:
+    from .codec import Entry
     from .key import Key
 
 
@@ -103,7 +104,12 @@ class MemoryStore:
         return MemoryStore, (self.max_entries, self.max_bytes)
 
 
-def _size(key: Key, value: object) -> int:
+def _size(key: Key, value: Entry) -> int:
     """Return the bytes that a key and a value take; the head of a key is shared by many."""
-    size = getsizeof(key) + getsizeof(value)
-    return size if isinstance(key, bytes) else size + getsizeof(key[1]) + getsizeof(key[2])
+    size = value[0] if isinstance(value, tuple) else getsizeof(value)  # a snapshot knows its size
+    if isinstance(key, bytes):
+        return size + getsizeof(key)
+    return size + _TEXTS_BYTES + getsizeof(key[1]) + getsizeof(key[2])
+
+
+_TEXTS_BYTES = getsizeof((b"", "", ""))

@@ -59,17 +59,12 @@ class Machine:
     def answer(self, reply: Reply) -> Action:
         """Tell that a call or the emission of a reply has ended well, and return the next action."""
         flows, calls = self._flows, self._calls
+        self.reply = reply
         while flows:
-            path = calls[-2].path
-            if self._last_words and calls[-1].path is not path:
-                late = flush(self._added())
-                if late:
-                    # The flow is resumed when these are through; they must not be flushed again.
-                    calls[-1] = calls[-1].replace(path=(*path, *held(self._added())))
-                    return Emit(late, path, reply)
-                for hold in held(self._added()):
-                    reply.events = hold.events
-            self.reply = reply
+            if self._last_words:
+                late = self._last_word(reply)
+                if late is not None:
+                    return late
             try:
                 step = flows[-1].send(reply)
             except StopIteration as stop:
@@ -81,7 +76,19 @@ class Machine:
                 return self._failed(error)
             else:
                 return self._asked(step)
-        self.reply = reply
+        return None
+
+    def _last_word(self, reply: Reply) -> Emit | None:
+        """Let the stages of the innermost flow say what they have left, and give it what they hold."""
+        calls = self._calls
+        path, added = calls[-2].path, self._added()
+        late = flush(added)
+        if late:
+            # The flow is resumed when these are through; they must not be flushed again.
+            calls[-1] = calls[-1].replace(path=(*path, *held(added)))
+            return Emit(late, path, reply)
+        for hold in held(added):
+            reply.events = hold.events
         return None
 
     def throw(self, error: Exception, failed: Action = None) -> Action:
@@ -120,11 +127,12 @@ class Machine:
                 flows.append(flow)
                 calls.append(None)
                 step = flow.send(None)
-                if type(step) is not Call or step.resumes:
-                    return self._asked(step)
-                if step.path is not call.path:
+                if step is not call:
+                    if type(step) is not Call or step.resumes:
+                        return self._asked(step)
                     self._begin(step.path[len(call.path) :])
-                calls[-1] = call = step
+                    call = step
+                calls[-1] = call
         except StopIteration:
             return self._finished(None)
         except Exception as error:  # noqa: BLE001 - whatever a user's middleware raises

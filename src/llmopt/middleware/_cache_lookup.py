@@ -133,7 +133,7 @@ class Lookup:
                 self._shelf.memory.put(self._key, entry, call.clock.time())
             else:
                 yield from self._shelf.put(self._key, entry, call.clock.time())
-        seat.land(reply, entry, _tier(notes) if len(notes) > 1 else None)
+        seat.land(reply, entry, _tier(notes) if "tier" in notes else None)
         if resume is not None:
             resume.end()
 

@@ -56,6 +56,8 @@ class Counters:
             while self._pending:
                 name, usage = self._pending.popleft()
                 self._counts[name] += 1
+                if usage is _NOTHING:
+                    continue
                 self._counts["input_tokens_saved"] += usage.input_tokens or 0
                 self._counts["output_tokens_saved"] += usage.output_tokens or 0
             return dict(self._counts)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import Abandoned, ConfigurationError
 from ..resilience.classify import error_class, http_status, retry_after_s
-from ..types import Attempt, Call, Flow, Reply, Run, Usage
-from ..usage.record import WHOM, Fault, Labels, Record, finish_reason, fragments_of
+from ..types import Attempt, Call, Flow, Reply, Run
+from ..usage.record import WHOM, Fault, Labels, Values, finish_reason, fragments_of
 from ..usage.values import options_json
 from ._configured import Configured
 
@@ -131,39 +131,46 @@ def record_of(
     times_s: tuple[float, float, float],
     runs: list[Attempt],
     outcome: Reply | BaseException,
-) -> Record:
-    """Return what is kept of a call. The call waits for this, so nothing is looked at that can wait."""
+) -> Values:
+    """Return the `Record` of a call. The call waits for this, so nothing is looked at that can wait."""
     faults = None
     if len(runs) != 1 or runs[0].error is not None:
         runs, faults = without_errors(runs)
-    answer: tuple[Fault | None, str | None, str | None, str | None, Usage | None]
-    if isinstance(outcome, Reply):
-        raw = outcome.response_json
-        reason = None if raw is None else finish_reason(raw)
-        answer = (None, outcome.source, outcome.resolved_model, reason, outcome.usage)
-    else:
-        answer = (fault_of(outcome), None, None, None, None)
+    fault, source, resolved_model, reason, usage = answer_of(outcome)
     prompt, conversation, limits, turn_id = call.prompt, call.conversation, call.limits, call.response.id
+    wall_s, began_s, ended_s = times_s
     noted = call.trace.noted
-    return tuple.__new__(
-        Record,
-        (
-            turn_id,
-            turn_id,
-            call.model,
-            options_json(prompt.options),
-            fragments_of(prompt) if prompt.fragments or prompt.system_fragments else None,
-            None if conversation is None else conversation.id,
-            call.stream,
-            None if limits is None else limits.total_s,
-            labels,
-            *times_s,
-            *answer,
-            runs,
-            faults,
-            {**noted} if noted else None,
-        ),
+    return (
+        turn_id,
+        turn_id,
+        call.model,
+        options_json(prompt.options),
+        fragments_of(prompt) if prompt.fragments or prompt.system_fragments else None,
+        None if conversation is None else conversation.id,
+        call.stream,
+        None if limits is None else limits.total_s,
+        labels,
+        wall_s,
+        began_s,
+        ended_s,
+        fault,
+        source,
+        resolved_model,
+        reason,
+        usage,
+        runs,
+        faults,
+        {**noted} if noted else None,
     )
+
+
+def answer_of(outcome: Reply | BaseException) -> Values:
+    """Return the fault of a record, and the source, model, finish reason and usage of its answer."""
+    if not isinstance(outcome, Reply):
+        return fault_of(outcome), None, None, None, None
+    raw = outcome.response_json
+    reason = None if raw is None else finish_reason(raw)
+    return None, outcome.source, outcome.resolved_model, reason, outcome.usage
 
 
 def without_errors(runs: list[Attempt]) -> tuple[list[Attempt], list[Fault | None]]:

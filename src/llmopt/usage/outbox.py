@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 from ..errors import StoreError
 from ..forks import FORKS, PATIENCE_S
-from .record import Fragments, Record
+from .record import Fragments, Record, Values
 from .sink import Sink
 
 log = logging.getLogger("llmopt")
@@ -28,9 +28,10 @@ BATCH = 512
 LINGER_S = 0.05
 """How long the writer lets a batch grow before it writes."""
 
-
 CLOSE_S = 5.0
 """How long the end of the process may wait for the last records to be written."""
+
+_FRAGMENTS = Record._fields.index("fragments")
 
 
 class Outbox:
@@ -58,7 +59,7 @@ class Outbox:
 
     def _reset(self) -> None:
         self.written = self.failed = self.helped = 0
-        self._pending: deque[Record] = deque()
+        self._pending: deque[Values] = deque()
         self._characters = 0
         self._writing = threading.Lock()
         self._bell: SimpleQueue[bool] = SimpleQueue()
@@ -71,17 +72,17 @@ class Outbox:
         """Records that are still to be written."""
         return len(self._pending)
 
-    def put(self, record: Record) -> None:
-        """Have a record written soon."""
+    def put(self, record: Values) -> None:
+        """Have a record written soon, given by its values."""
         self._pending.append(record)
         if self._idle:
             self._wake()
         elif len(self._pending) > BOUND:
             self._help()
-        if record.fragments is not None:
-            self._weigh(record.fragments)
+        if record[_FRAGMENTS] is not None:
+            self._weigh(record[_FRAGMENTS])
 
-    def write_now(self, record: Record) -> None:
+    def write_now(self, record: Values) -> None:
         """Write a record, and those before it, before this returns.
 
         Raises:

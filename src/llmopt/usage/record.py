@@ -49,10 +49,12 @@ Fragments: TypeAlias = "tuple[tuple[str, Sequence[str]], ...]"
 """Kind of the fragments ("system", "prompt") and their texts, which only the writer reads: to hash them."""
 
 
+Values: TypeAlias = "tuple[Any, ...]"
+"""The values of a `Record`, as they are queued: a plain tuple is made in a third of the time."""
+
+
 class Record(NamedTuple):
     """One call. Nothing in it changes after the call, whenever it is written.
-
-    `tuple.__new__(Record, (...))` makes one in half the time that `Record(...)` takes.
 
     Attributes:
         id: id of the call: that of llm's response, unless that response has run before.

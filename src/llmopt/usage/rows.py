@@ -6,43 +6,41 @@ Whole columns are computed at once: Python's part of an insert costs as much as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 from ..types import Attempt, Usage
-from .record import Fault, Fragments, Labels, Record
+from .record import Fault, Labels, Record, Values
 from .schema import VERSION
 from .statements import Columns, Insert, insert
-from .tokens import NormalisedUsage, normalise
+from .tokens import normalise_all
 from .values import digest, endpoint_of, timestamp, timestamps
 
 _WELL = Fault("ok")
-_UNKNOWN = NormalisedUsage()
 
-_fault: Callable[[Record], Fault | None] = attrgetter("fault")
-_fragments: Callable[[Record], Fragments | None] = attrgetter("fragments")
+_FAULT, _FRAGMENTS = map(Record._fields.index, ("fault", "fragments"))
 
 
-def inserts(records: Sequence[Record]) -> list[Insert]:
-    """Return what writes these records, in order.
+def inserts(records: Sequence[Values]) -> list[Insert]:
+    """Return what writes these records, given by their values, in order.
 
     Raises:
         Exception: whatever is wrong with one of them; nothing can then be said of the others.
     """
     found: list[Insert] = []
     # Calls that ended well fill other columns than those that did not.
-    ill = list(filter(_fault, records))
-    well = [record for record in records if record.fault is None] if ill else records
+    ill = [record for record in records if record[_FAULT] is not None]
+    well = [record for record in records if record[_FAULT] is None] if ill else records
     for group in (well, ill):
         if group:
             batch = _Batch(group)
             found += insert("calls", call_columns(batch))
             if batch.runs:
                 found += insert("attempts", attempt_columns(batch))
-    if any(map(_fragments, records)):
-        found += fragment_inserts(records)
+    told = [record for record in records if record[_FRAGMENTS]]
+    if told:
+        found += fragment_inserts(map(Record._make, told))
     return found
 
 
@@ -59,7 +57,7 @@ class _Batch:
         single: whether there is one attempt for each record, and all went well.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Values]) -> None:
         self.given: Columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
         models, attempts = self.given["model"], self.given["attempts"]
         keys = list(map(id, models))
@@ -135,18 +133,24 @@ def noted_columns(
 ) -> Columns:
     """Return the columns of `calls` that their callers and other middlewares know best."""
     roles, agents, tags_json = zip(*labels, strict=True)
-    known: Columns = {"role": roles, "agent": agents, "tags_json": tags_json}
-    if not any(notes) and "cache" not in sources:
-        return known
     told = [note or _NOTHING for note in notes]
-    hits = ["hit" if source == "cache" else None for source in sources]
-    queued_s = [note.get("queue_s") for note in told]
-    return known | {
-        "role": [note.get("role") or role for note, role in zip(told, roles, strict=True)],
-        "agent": [note.get("agent") or agent for note, agent in zip(told, agents, strict=True)],
-        "cache_outcome": [note.get("cache") or hit for note, hit in zip(told, hits, strict=True)],
-        "queue_ms": [None if queue_s is None else queue_s * 1000 for queue_s in queued_s],
-        **{name: [note.get(name) for note in told] for name in _NOTED},
+    said = set(chain.from_iterable(told))
+    unsaid = [None] * len(told)
+    hits = ["hit" if source == "cache" else None for source in sources] if "cache" in sources else unsaid
+
+    def noted(name: str, otherwise: Sequence[Any] = unsaid) -> Sequence[Any]:
+        if name not in said:
+            return otherwise
+        values = zip(told, otherwise, strict=True)
+        return [other if (value := note.get(name)) is None else value for note, other in values]
+
+    return {
+        "role": noted("role", roles),
+        "agent": noted("agent", agents),
+        "tags_json": tags_json,
+        "cache_outcome": noted("cache", hits),
+        "queue_ms": [None if queue_s is None else queue_s * 1000 for queue_s in noted("queue_s")],
+        **{name: noted(name) for name in _NOTED},
     }
 
 
@@ -163,17 +167,23 @@ def attempt_columns(batch: _Batch) -> Columns:
     faults = faults_of(batch)
     return {
         "call_id": batch.of_runs(given["id"]),
-        "n": [n for attempts in given["attempts"] for n in range(1, len(attempts) + 1)],
+        "n": numbers_of(batch),
         "model": runs["model_id"],
         "started_at": timestamps(moments_s),
         "ttft_ms": between_ms(began_s, runs["first_event_at"]),
         "duration_ms": between_ms(began_s, runs["ended_at"]),
         **fault_columns(faults),
-        "retry_after_ms": [None if fault is None else fault.retry_after_ms for fault in faults],
+        "retry_after_ms": [fault and fault.retry_after_ms for fault in faults],
         "wait_ms": [wait_s * 1000 for wait_s in waited_s],
         "breaker_state": breakers_of(batch),
         **billed_columns(batch),
     }
+
+
+def numbers_of(batch: _Batch) -> Sequence[int]:
+    """Return the number of each run in its call."""
+    attempts = batch.given["attempts"]
+    return [1] * len(attempts) if batch.single else [n for runs in attempts for n, _ in enumerate(runs, 1)]
 
 
 def billed_columns(batch: _Batch) -> Columns:
@@ -191,11 +201,7 @@ def billed_columns(batch: _Batch) -> Columns:
 
 def token_columns(usages: Sequence[Usage | None], providers: Sequence[str | None]) -> Columns:
     """Return the columns that count tokens."""
-    used = [
-        normalise(usage, provider) if usage else _UNKNOWN
-        for usage, provider in zip(usages, providers, strict=True)
-    ]
-    input_total, _, cache_read, cache_write, output, reasoning = zip(*used, strict=True)
+    input_total, _, cache_read, cache_write, output, reasoning = normalise_all(usages, providers)
     return {
         "input_tokens": input_total,
         "output_tokens": output,
@@ -216,13 +222,13 @@ def faults_of(batch: _Batch) -> Sequence[Fault | None]:
 def breakers_of(batch: _Batch) -> Sequence[str | None]:
     """Return the state of the circuit breaker at each run, which only the last run of a call tells."""
     notes, attempts = batch.given["notes"], batch.given["attempts"]
-    if not any(notes):
-        return [None] * len(batch.runs["error"])
+    states = [note.get("breaker") if note else None for note in notes]
+    if batch.single:
+        return states
     found: list[str | None] = []
-    for note, runs in zip(notes, attempts, strict=True):
+    for state, runs in zip(states, attempts, strict=True):
         if runs:
-            found += [None] * (len(runs) - 1)
-            found.append(note.get("breaker") if note else None)
+            found += [*[None] * (len(runs) - 1), state]
     return found
 
 
@@ -239,7 +245,7 @@ def fault_columns(faults: Sequence[Fault | None]) -> Columns:
     }
 
 
-def fragment_inserts(records: Sequence[Record]) -> list[Insert]:
+def fragment_inserts(records: Iterable[Record]) -> list[Insert]:
     """Return what writes the fragments of the prompts; each text is hashed once."""
     seen: dict[str, tuple[str, int, str]] = {}
     uses: list[tuple[str, str, str, int]] = []

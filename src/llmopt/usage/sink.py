@@ -14,7 +14,7 @@ from secrets import choice
 
 from ..forks import never_free
 from .database import Lease, connect
-from .record import Record
+from .record import Record, Values
 from .rows import inserts
 from .statements import Insert
 from .values import timestamp
@@ -45,8 +45,8 @@ class Sink:
         if self._connection is not None:
             self._connection.close()
 
-    def write(self, records: Sequence[Record]) -> int:
-        """Write records in one transaction.
+    def write(self, records: Sequence[Values]) -> int:
+        """Write records, given by their values, in one transaction.
 
         Returns:
             How many were written; the others cannot be, because of what they hold.
@@ -143,7 +143,7 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None, None, None]:
         raise
 
 
-def _prepared(records: Sequence[Record]) -> list[Insert] | None:
+def _prepared(records: Sequence[Values]) -> list[Insert] | None:
     """Return what writes these records, or None if one of them is at fault."""
     try:
         return inserts(records)
@@ -156,8 +156,9 @@ def _execute(connection: sqlite3.Connection, prepared: list[Insert]) -> None:
         connection.executemany(sql, parameters)
 
 
-def _write_alone(connection: sqlite3.Connection, record: Record) -> bool:
+def _write_alone(connection: sqlite3.Connection, values: Values) -> bool:
     """Write one record, under another id if its own is taken: llm's response has then run before."""
+    record = Record._make(values)
     for candidate in (record, record._replace(id=_another(record.id))):
         prepared = _prepared([candidate])
         if prepared is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ..types import Usage
@@ -73,6 +73,28 @@ def normalise(usage: Usage, provider: str | None = None) -> NormalisedUsage:
         if cached is not None:
             return _sum(given, output, cached, excludes=wire_format is _anthropic)
     return NormalisedUsage(input_total=given, output=output)
+
+
+def normalise_all(
+    usages: Sequence[Usage | None], providers: Sequence[str | None]
+) -> Iterable[Sequence[int | None]]:
+    """Return `normalise` of each, column by column: mostly there is nothing to normalise."""
+    if None not in usages and "openai" not in providers:
+        given, output, details = zip(*cast("Sequence[Usage]", usages), strict=True)
+        if not any(details) and _are_counts(given) and _are_counts(output):
+            nothing = (None,) * len(usages)
+            return given, nothing, nothing, nothing, output, nothing
+    used = zip(usages, providers, strict=True)
+    told = [normalise(usage, provider) if usage else _UNKNOWN for usage, provider in used]
+    return zip(*told, strict=True)
+
+
+_UNKNOWN = NormalisedUsage()
+
+
+def _are_counts(values: Sequence[Any]) -> bool:
+    """Tell whether all of these are whole numbers of tokens."""
+    return set(map(type, values)) == {int} and min(values) >= 0 and max(values) <= _MOST
 
 
 def _sum(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from hashlib import sha256
-from itertools import groupby
-from math import floor
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -50,15 +49,18 @@ def options_json(options: Any) -> str | None:
         >>> options_json({"temperature": 0, "prefill": "Dear Ann,", "top_p": None})
         '{"temperature":0,"prefill":null}'
     """
-    names = getattr(options, "model_fields_set", None)  # what pydantic was given; most prompts set none
-    if names:
-        named: Iterable[tuple[str, Any]] = ((name, getattr(options, name)) for name in sorted(names))
-    elif names is None and isinstance(options, Mapping):
-        named = cast("Mapping[str, Any]", options).items()
+    given = getattr(options, "__pydantic_fields_set__", None)  # `model_fields_set` is a property, and slow
+    read: Callable[[str], Any]
+    if given:  # most prompts set none
+        names, read = sorted(given), partial(getattr, options)
+    elif given is None and isinstance(options, Mapping):
+        named = cast("Mapping[str, Any]", options)
+        names, read = list(named), named.__getitem__
     else:
         return None
     kept: dict[str, Any] = {}
-    for name, value in named:
+    for name in names:
+        value = read(name)
         if type(value) is float:
             kept[name] = value
         elif value is not None:
@@ -97,11 +99,16 @@ def timestamp(seconds: float) -> str:
 def timestamps(times_s: Iterable[float]) -> list[str]:
     """Return `timestamp` of each: most of them are of one second, whose text is made once."""
     found: list[str] = []
-    for second, moments_s in groupby([time_s + _HALF for time_s in times_s], floor):
-        text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        for moment_s in moments_s:
-            micros = int((moment_s - second) * 1_000_000)
-            found.append(f"{text}{micros}Z" if micros >= _SIX_DIGITS else f"{text}{micros:06}Z")
+    second = next_second = 0.0
+    text = ""
+    for time_s in times_s:
+        moment_s = time_s + _HALF
+        if moment_s >= next_second or moment_s < second:
+            second = moment_s // 1
+            next_second = second + 1
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        micros = int((moment_s - second) * 1_000_000)
+        found.append(f"{text}{micros}Z" if micros >= _SIX_DIGITS else f"{text}{micros:06}Z")
     return found
 
 
