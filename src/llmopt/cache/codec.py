@@ -13,7 +13,7 @@ from functools import cache
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..chain.compat import copy_event
+from ..chain.compat import carries_more, copy_event
 from ..stages import Event
 from ..types import Reply, Usage
 
@@ -140,8 +140,7 @@ def _replay(snapshot: Snapshot) -> Reply:
 
 def _is_plain(reply: Reply) -> bool:
     """Tell whether a reply holds nothing but its events, two token counts and the name of a model."""
-    # The JSON first: with it a model's reply reads all of itself at once.
-    if not (reply.response_json is reply.prompt_json is None) or reply.tool_calls or reply.attributes:
+    if carries_more(reply):
         return False
     usage, resolved = reply.usage, reply.resolved_model
     if usage.details is not None:

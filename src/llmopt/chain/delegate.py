@@ -56,7 +56,8 @@ def ended(call: Call) -> Reply:
     reply = ModelReply(response)
     if call.trace.run is not None:
         # Who records attempts asks for these; read one by one from the reply they cost several times as much.
-        usage = reply.usage = Usage(response.input_tokens, response.output_tokens, response.token_details)
+        tokens = (response.input_tokens, response.output_tokens, response.token_details)
+        usage = reply.usage = tuple.__new__(Usage, tokens)  # in half the time of a call of the class
         reply.response_json, reply.resolved_model = response.response_json, response.resolved_model
         _note(call, call.trace.run, None, usage)
     return reply
