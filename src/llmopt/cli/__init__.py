@@ -154,7 +154,7 @@ def log(ctx: click.Context, count: int, db: Path | None, as_json: bool) -> None:
 @log.command()
 def schema() -> None:
     """List the tables and views of the usage log, and what each column holds."""
-    from ..demo.text import aligned
+    from ..text import aligned
     from ..usage.schema import describe
 
     for relation in describe():
@@ -164,7 +164,7 @@ def schema() -> None:
 
 
 def _table_of_calls(calls: Sequence[Mapping[str, Any]]) -> str:
-    from ..demo.text import aligned, printable
+    from ..text import aligned, printable
 
     days = {call["started_at"][:10] for call in calls}
     start = 11 if len(days) == 1 else 5
@@ -180,7 +180,7 @@ def _table_of_calls(calls: Sequence[Mapping[str, Any]]) -> str:
 
 def _fitting(rows: list[list[str]]) -> list[list[str]]:
     """Return rows that fit into the terminal, if this is one: the models' names are cut."""
-    from ..demo.text import cut
+    from ..text import cut
 
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     too_wide = sum(widths) + 2 * (len(widths) - 1) - shutil.get_terminal_size().columns
@@ -226,7 +226,7 @@ def stats(as_json: bool) -> None:  # noqa: FBT001
     if as_json:
         click.echo(json.dumps({"path": str(path), **counters}, indent=2))
         return
-    from ..demo.text import aligned
+    from ..text import aligned
 
     click.echo(f"{path}" + ("" if store else " (not there yet)"))
     click.echo(aligned([(name, f"{value:,}") for name, value in counters.items()]))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from ..plan import Plan, Step
+from ..text import cut, encodable, printable
 from .run import masked
-from .text import cut, encodable, printable
 from .world import Agent
 
 __all__ = ["WIDTH", "Screen", "Silent", "readable"]

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..plan import Plan
+from ..text import aligned
 from .model import MISTAKE, SimulatedModel
 from .play import Demo, Played
 from .run import Tick, masked
-from .text import aligned
 
 __all__ = ["closing", "introduction", "log_command", "table", "values"]
 

@@ -1,7 +1,8 @@
 """What the usage log's file holds: one line per column, which the DDL and the documentation are made from.
 
 Times are ISO-8601 in UTC with microseconds, durations milliseconds, money integer nano-dollars. No text of
-a prompt or a reply stands in any column. A column that is unknown is NULL, never zero.
+a prompt or a reply stands in any column but `fragments.content`, which is empty unless it is asked for. A
+column that is unknown is NULL, never zero.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 """The newest version of the schema; a column or index says since which version it is there."""
 
 
@@ -65,13 +66,14 @@ def _relations() -> Iterator[Relation]:
     for paragraph in _SCHEMA.strip().split("\n\n"):
         head, *lines = paragraph.splitlines()
         kind, name, description, key, *since = (cell.strip() for cell in head.split("|"))
-        columns = tuple(_column(line) for line in lines)
-        yield Relation(name, description, columns, key, kind == "view", int(since[0]) if since else 1)
+        first = int(since[0]) if since else 1
+        columns = tuple(_column(line, first) for line in lines)
+        yield Relation(name, description, columns, key, kind == "view", first)
 
 
-def _column(line: str) -> Column:
+def _column(line: str, first: int) -> Column:
     name, type_, description, *since = (cell.strip() for cell in line.split("|"))
-    return Column(name, type_, description, int(since[0]) if since else 1)
+    return Column(name, type_, description, int(since[0]) if since else first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ deadline_ms | REAL | how long the whole call was allowed to take
 options_json | TEXT | options that were set; null for texts, which are not kept
 tags_json | TEXT | tags of the log
 schema_version | INTEGER NOT NULL | version of the schema that the row was written with
+prompt_digest | TEXT | SHA-256 of all that was asked, and of which model: calls that ask the same share it | 2
+usage_json | TEXT | the provider's own breakdown of the answer's tokens, as JSON | 2
 
 table | attempts | One run of a model on behalf of a call: what providers bill | call_id, n
 call_id | TEXT NOT NULL REFERENCES calls(id) | the call
@@ -165,16 +169,20 @@ cache_read_tokens | INTEGER | input tokens that the provider read from its prefi
 cache_write_tokens | INTEGER | input tokens that the provider wrote to its prefix cache
 reasoning_tokens | INTEGER | output tokens spent on reasoning
 cost_usd_nano | INTEGER | price in nano-dollars
+price_id | INTEGER REFERENCES prices(id) | price that the cost was reckoned with | 2
+usage_json | TEXT | the provider's own breakdown of the tokens, as JSON | 2
 
-table | fragments | One fragment of prompts, known by its digest |
+table | fragments | One text that calls sent or got, known by its digest |
 digest | TEXT PRIMARY KEY NOT NULL | SHA-256 in hex: joins fragments.hash in llm's own log
 bytes | INTEGER NOT NULL | length in UTF-8
 tokens | INTEGER | length in tokens
 first_seen | TEXT NOT NULL | when the first call with it began
 content | TEXT | the text; kept only where that is asked for
 source | TEXT | where it came from
+tokens_source | TEXT | who counted its tokens: tokenizer or estimate | 2
+redacted | INTEGER | 1 if something in the text was a secret, and was taken out | 2
 
-table | call_fragments | One use of a fragment in a call | call_id, kind, position
+table | call_fragments | One use of a text in a call | call_id, kind, position
 call_id | TEXT NOT NULL REFERENCES calls(id) | the call
 digest | TEXT NOT NULL REFERENCES fragments(digest) | the fragment
 kind | TEXT NOT NULL | part of the prompt: system, prompt, context, tool, schema or reply
@@ -185,6 +193,10 @@ id | TEXT PRIMARY KEY NOT NULL | id of the batch
 n | INTEGER NOT NULL | how many agents were in it
 flushed_by | TEXT | what sent it off: full, time or demand
 prompt_tokens | INTEGER | tokens of its prompt
+started_at | TEXT | when it began | 2
+duration_ms | REAL | from its beginning to the last plan | 2
+role | TEXT | role that was planned for | 2
+strategy | TEXT | how its requests were cut: one_call, fan_out, ... | 2
 
 table | batch_slots | One agent's place in a batch | batch_id, slot
 batch_id | TEXT NOT NULL REFERENCES batches(id) | the batch
@@ -200,7 +212,7 @@ id | INTEGER PRIMARY KEY | number of the price
 provider | TEXT NOT NULL | the provider
 model | TEXT NOT NULL | the model
 valid_from | TEXT | when it came into force
-nano_usd_json | TEXT NOT NULL | nano-dollars per token, by kind of token
+nano_usd_json | TEXT NOT NULL | nano-dollars per token, as decimals: input, cache_read, cache_write, output
 source | TEXT | where the price was read, with its version
 
 table | drops | Records that were lost, and why |
@@ -219,6 +231,31 @@ llmopt | TEXT NOT NULL | version of llmopt
 llm | TEXT NOT NULL | version of llm
 python | TEXT NOT NULL | version of Python
 sqlite | TEXT NOT NULL | version of SQLite
+
+table | usage_rollup | Sums of a day of calls that were removed | day, provider, model, role | 2
+day | TEXT NOT NULL | the day in UTC
+provider | TEXT NOT NULL | the provider, or an empty text
+model | TEXT NOT NULL | the model
+role | TEXT NOT NULL | role of the calls, or an empty text
+calls | INTEGER NOT NULL | calls that asked for the model
+not_ok | INTEGER NOT NULL | those among them that did not end well
+attempts | INTEGER NOT NULL | runs of the model
+billed_input_tokens | INTEGER | input tokens of the runs, cached ones included
+billed_cache_read_tokens | INTEGER | those that the provider read from its prefix cache
+billed_cache_write_tokens | INTEGER | those that the provider wrote to its prefix cache
+billed_output_tokens | INTEGER | output tokens of the runs
+cost_usd_nano | INTEGER | price of the runs in nano-dollars
+served_input_tokens | INTEGER | input tokens of answers out of llmopt's own cache
+served_output_tokens | INTEGER | output tokens of answers out of llmopt's own cache
+
+table | spools | How far the spool files of all processes have been read into this file | | 2
+name | TEXT PRIMARY KEY NOT NULL | name of the file in the spool folder
+position | INTEGER NOT NULL | bytes of it that are in the tables
+
+table | exports | How far the calls have been sent elsewhere | | 2
+target | TEXT PRIMARY KEY NOT NULL | where they are sent
+position | INTEGER NOT NULL | rowid of the last call that was sent
+at | TEXT NOT NULL | when it was sent
 
 view | usage_daily | Calls, attempts and tokens of a day, provider, model and role |
 day | TEXT | the day in UTC

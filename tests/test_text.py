@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmopt.demo.screen import readable
-from llmopt.demo.text import aligned, cut, encodable, printable
+from llmopt.text import aligned, cut, encodable, printable
 from llmopt.plan import Step
 
 
