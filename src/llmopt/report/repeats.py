@@ -1,0 +1,142 @@
+"""Finds the prompts that came more than once, in one pass and in little memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final
+
+from .pricing import NANO
+from .tally import Cell
+from .types import CacheCandidate
+
+__all__ = ["Repeat", "Repeats"]
+
+MOST_PROMPTS: Final = 1_500_000
+"""Different prompts that are remembered, at about 70 bytes each. Of those that come later, a repeat is not
+seen."""
+
+
+@dataclass(slots=True)
+class Repeat:
+    """A prompt that was sent to a model again. The first time that it was sent is not counted.
+
+    Attributes:
+        digest: its digest.
+        model: the model.
+        role: the role of the calls; None where they have none, or several.
+        calls: how often it was sent again.
+        input_tokens: input tokens of these, as far as they are known.
+        output_tokens: output tokens of these.
+        counted: calls whose tokens are known.
+        cost_nano: what they have cost, as far as that is known.
+        priced: calls whose price is known.
+        last_day: the day of the last one.
+    """
+
+    digest: str
+    model: str
+    role: str | None
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    counted: int = 0
+    cost_nano: int = 0
+    priced: int = 0
+    last_day: str = ""
+
+    def add(
+        self, cell: Cell, role: str | None, given: int | None, output: int | None, cost_nano: int | None
+    ) -> None:
+        """Add a call."""
+        self.calls += 1
+        self.role = self.role if role == self.role else None
+        self.last_day = max(self.last_day, cell.day)
+        if given is not None:
+            self.counted += 1
+            self.input_tokens += given
+            self.output_tokens += output or 0
+        if cost_nano is not None:
+            self.priced += 1
+            self.cost_nano += cost_nano
+
+
+@dataclass(slots=True)
+class Repeats:
+    """The prompts that came more than once, and what the repetitions have cost; safe for threads.
+
+    Attributes:
+        found: those prompts, by their digest.
+        is_complete: whether all prompts were remembered.
+    """
+
+    found: dict[str, Repeat] = field(default_factory=dict[str, Repeat])
+    is_complete: bool = True
+    _seen: set[int] = field(default_factory=set[int])
+    _lock: Lock = field(default_factory=Lock)
+
+    def add(
+        self,
+        cell: Cell,
+        digests: Sequence[str],
+        *columns: Sequence[Any],
+    ) -> None:
+        """Add calls that a model answered.
+
+        Args:
+            cell: what they have in common.
+            digests: what each has asked, and of which model.
+            columns: their roles, input tokens, output tokens, and prices in nano-dollars, as far as they are
+                known.
+        """
+        with self._lock:
+            for place in self._known_already(digests):
+                role, *values = (column[place] for column in columns)
+                self._repeat(digests[place], cell, role).add(cell, role, *values)
+
+    def _known_already(self, digests: Sequence[str]) -> list[int]:
+        """Return the places of prompts that have been seen; remember the others."""
+        seen, remember = self._seen, self._seen.add
+        if len(seen) + len(digests) > MOST_PROMPTS:
+            self.is_complete = False
+            return [
+                place for place, known in enumerate(map(hash, digests)) if known in seen and digests[place]
+            ]
+        # `remember` returns None, so that a prompt is in the list only if it was there before.
+        return [place for place, known in enumerate(map(hash, digests)) if known in seen or remember(known)]
+
+    def _repeat(self, digest: str, cell: Cell, role: str | None) -> Repeat:
+        repeat = self.found.get(digest)
+        if repeat is None:
+            repeat = self.found[digest] = Repeat(digest, cell.model, role)
+        return repeat
+
+    def candidates(self, most: int) -> tuple[CacheCandidate, ...]:
+        """Return the prompts whose repetitions have cost most.
+
+        Args:
+            most: how many at most.
+        """
+        dearest = heapq.nlargest(most, self.found.values(), key=_worth)
+        return tuple(map(_candidate, dearest))
+
+
+def _worth(repeat: Repeat) -> tuple[float, int, int, str]:
+    return repeat.cost_nano, repeat.input_tokens + repeat.output_tokens, repeat.calls, repeat.digest
+
+
+def _candidate(repeat: Repeat) -> CacheCandidate:
+    counted = repeat.counted
+    return CacheCandidate(
+        repeat.digest,
+        repeat.model,
+        repeat.role,
+        repeat.calls + 1,
+        repeat.input_tokens / counted if counted else None,
+        repeat.output_tokens / counted if counted else None,
+        repeat.input_tokens + repeat.output_tokens if counted else None,
+        repeat.cost_nano / NANO if repeat.priced else None,
+        repeat.last_day,
+    )

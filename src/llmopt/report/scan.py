@@ -1,0 +1,226 @@
+"""Reads all calls of a selection once, slice by slice, and adds them up.
+
+A slice is small enough for SQLite to sort it in memory, which is what grouping takes. SQLite lets go of
+Python's lock meanwhile, so that several threads read at a time. What is needed of each single call comes as
+JSON arrays: a row for each would take longer than all the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import orjson
+
+from .log import Log
+from .repeats import Repeats
+from .selection import Selection
+from .tally import Cell, Counts, Sums
+
+__all__ = ["Scan", "Slice", "pieces", "read", "scan"]
+
+SLICE_CALLS: Final = 25_000
+"""Calls of a slice: what SQLite needs to sort them, and what Python makes of them, is some 10 MB."""
+
+_MOST_THREADS: Final = 4
+_SPARSE: Final = 4  # a day whose calls fill less than this part of their row ids is read by its index
+
+_ANSWERED: Final = "attempts > 0 AND status = 'ok' AND cache_outcome IS NOT 'stale'"
+_HARD: Final = "attempts > 1 OR tier > 0 OR attempts = 1 AND (status <> 'ok' OR cache_outcome = 'stale')"
+_TOKENS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+_COUNTS: Final = (
+    "count(*)",
+    "sum(status = 'ok')",
+    "sum(attempts)",
+    *(f"total(cache_outcome = '{word}')" for word in ("hit", "stale", "coalesced", "miss", "bypass")),
+    "count(tokens_source)",
+    "total(tokens_source = 'tokenizer')",
+    "total(tokens_source = 'estimate')",
+    "sum(attempts > 0 AND input_tokens IS NOT NULL AND cost_usd_nano IS NULL)",
+    "count(tokens_before) FILTER (WHERE attempts > 0)",
+    "total(tier = 0)",
+)
+_SUMS: Final = (
+    *(f"sum(iif(attempts, {column}, NULL))" for column in _TOKENS),
+    *(f"sum({column}) FILTER (WHERE attempts = 0 AND status = 'ok')" for column in _TOKENS),
+    "sum(cost_usd_nano)",
+    "sum(iif(attempts, tokens_before - tokens_after, NULL))",
+)
+
+
+def _us(column: str) -> str:
+    """Return SQL for milliseconds as microseconds to some four digits: fewer numbers are counted faster."""
+    return (
+        f"CASE WHEN {column} >= 1000 THEN CAST({column} AS INTEGER) * 1000 "
+        f"WHEN {column} >= 10 THEN CAST({column} * 10 AS INTEGER) * 100 "
+        f"ELSE CAST({column} * 1000 AS INTEGER) END"
+    )
+
+
+_ARRAYS: Final = (
+    f"json_group_array({_us('duration_ms')}) FILTER (WHERE {_ANSWERED})",
+    f"json_group_array({_us('ttft_ms')}) FILTER (WHERE {_ANSWERED} AND ttft_ms IS NOT NULL)",
+    f"json_group_array(id) FILTER (WHERE {_HARD})",
+    "json_group_array(queue_ms) FILTER (WHERE queue_ms IS NOT NULL)",
+)
+_PROMPTS: Final = tuple(
+    f"{function}({column}) FILTER (WHERE {_ANSWERED} AND prompt_digest IS NOT NULL)"
+    for function, column in (
+        ("group_concat", "prompt_digest"),  # hexadecimal, so that nothing in it is to be escaped
+        ("json_group_array", "role"),
+        ("json_group_array", "input_tokens"),
+        ("json_group_array", "output_tokens"),
+        ("json_group_array", "cost_usd_nano"),
+    )
+)
+
+
+class Slice(NamedTuple):
+    """Some calls of one day.
+
+    Attributes:
+        day: the day in UTC.
+        since: when the first may have begun.
+        until: before when the last must have.
+        rows: row ids of the first and the last; None where they lie far apart.
+    """
+
+    day: str
+    since: str
+    until: str
+    rows: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class Scan:
+    """What was found.
+
+    Attributes:
+        cells: the calls by what they have in common.
+        hard: ids of the calls whose runs are to be looked at one by one.
+        queues_ms: how long rate limits held calls back.
+        repeats: prompts that came more than once.
+    """
+
+    cells: list[Cell] = field(default_factory=list[Cell])
+    hard: list[str] = field(default_factory=list[str])
+    queues_ms: list[float] = field(default_factory=list[float])
+    repeats: Repeats = field(default_factory=Repeats)
+
+
+def scan(log: Log, selection: Selection, by: str = "model") -> Scan:
+    """Return what all calls of a selection come to.
+
+    Args:
+        log: the log.
+        selection: which calls.
+        by: what they are told apart by beside day and model: "role" or "agent".
+    """
+    found = Scan()
+    slices = list(pieces(log, selection, SLICE_CALLS))
+    for cells, hard, queues_ms in read(log, selection, slices, by, found.repeats):
+        found.cells += cells
+        found.hard += hard
+        found.queues_ms += queues_ms
+    return found
+
+
+def pieces(log: Log, selection: Selection, calls: int) -> Iterator[Slice]:
+    """Yield slices that hold all calls of a selection, each of them once.
+
+    Args:
+        log: the log.
+        selection: which calls.
+        calls: how many calls a slice may hold.
+    """
+    where, values = selection.where()
+    next_ = f"SELECT min(started_at) FROM calls WHERE started_at >= ? AND {where}"  # noqa: S608
+    rows = (
+        "SELECT count(*), min(calls.rowid), max(calls.rowid) FROM calls "  # noqa: S608
+        f"WHERE started_at >= ? AND started_at < ? AND {where}"
+    )
+    since = ""
+    while since := log.row(next_, [since, *values])[0] or "":
+        day, until = since[:10], f"{since[:10]}U"  # where that has a U, times have a T
+        number, first, last = log.row(rows, [since, until, *values])
+        if last - first > _SPARSE * number + calls:
+            yield from _by_index(day, since, until, hourly=number > calls)
+        else:
+            for begin in range(first, last + 1, calls):
+                yield Slice(day, since, until, (begin, min(last, begin + calls - 1)))
+        since = until
+
+
+def _by_index(day: str, since: str, until: str, *, hourly: bool) -> Iterator[Slice]:
+    if not hourly:
+        yield Slice(day, since, until)
+        return
+    for hour in range(24):
+        yield Slice(day, f"{day}T{hour:02}", f"{day}T{hour:02}~")
+
+
+Found: TypeAlias = "tuple[list[Cell], list[str], list[float]]"
+"""The cells of a slice, its hard calls and its queue times."""
+
+
+def read(
+    log: Log, selection: Selection, slices: Iterable[Slice], by: str = "model", repeats: Repeats | None = None
+) -> Iterator[Found]:
+    """Yield what each slice holds, in order.
+
+    Args:
+        log: the log.
+        selection: which calls.
+        slices: the slices.
+        by: what calls are told apart by beside day and model: "role" or "agent".
+        repeats: what counts prompts that come again; None where they are of no interest.
+    """
+    where, values = selection.where()
+    name = f"coalesce({by}, '')" if by in ("role", "agent") else "''"
+    groups = f"{name}, price_id, model_requested"
+    columns = (*_COUNTS, *_SUMS, *_ARRAYS, *(() if repeats is None else _PROMPTS))
+    select = f"SELECT {groups}, {', '.join(columns)} FROM calls"  # noqa: S608 - names of our own
+    rest = f"started_at >= ? AND started_at < ? AND {where} GROUP BY {groups}"
+
+    def one(slice_: Slice) -> Found:
+        sql, rows = f"{select} WHERE {rest}", slice_.rows or ()
+        if rows:
+            sql = f"{select} NOT INDEXED WHERE calls.rowid BETWEEN ? AND ? AND {rest}"
+        with closing(log.connect()) as connection:
+            found = connection.execute(sql, (*rows, slice_.since, slice_.until, *values))
+            return _found(found, slice_.day, repeats)
+
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "llmopt-report") as pool:
+        yield from pool.map(one, slices)
+
+
+def _found(rows: Iterable[tuple[Any, ...]], day: str, repeats: Repeats | None) -> Found:
+    cells: list[Cell] = []
+    hard: list[str] = []
+    queues_ms: list[float] = []
+    for name, price, model, *values in rows:
+        counts, rest = values[: len(_COUNTS)], values[len(_COUNTS) :]
+        (*tokens, cost_nano, shrunk), arrays = rest[: len(_SUMS)], rest[len(_SUMS) :]
+        ran, served = Sums(*tokens[: len(_TOKENS)]), Sums(*tokens[len(_TOKENS) :])
+        durations_us, ttfts_us, hard_here, queues_here, *prompts = arrays
+        times_us = (array("Q", orjson.loads(text)) for text in (durations_us, ttfts_us))
+        cell = Cell(
+            day, name, model, price, Counts(*map(int, counts)), ran, served, cost_nano, shrunk, *times_us
+        )
+        cells.append(cell)
+        hard += orjson.loads(hard_here)
+        queues_ms += orjson.loads(queues_here)
+        if repeats is not None and prompts[0]:
+            repeats.add(cell, prompts[0].split(","), *map(orjson.loads, prompts[1:]))
+    return cells, hard, queues_ms
