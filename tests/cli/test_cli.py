@@ -19,8 +19,7 @@ from llmopt.cache.sqlite import SQLiteStore
 from llmopt.cli import main
 from llmopt.demo.model import SimulatedModel
 from llmopt.errors import ConfigurationError
-from llmopt.testing import Answer, ScriptedKeyModel, ScriptedModel, VirtualClock
-from llmopt.types import Usage
+from llmopt.testing import ScriptedKeyModel, ScriptedModel
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -138,93 +137,6 @@ class TestDemo:
         assert "--agents" in run("demo", "--agents", agents, exit_code=2)
 
 
-@pytest.fixture
-def log(user_dir):
-    """A log with three calls, of which one failed and one was answered from the cache."""
-    clock = VirtualClock()
-    said = [
-        Answer(text="yes", delay_s=0.2, chunk_delay_s=0.1, usage=Usage(1234, 56)),
-        ValueError("sk-secret"),
-    ]
-    stack = (llmopt.UsageLog(role="tactical"), llmopt.Cache())
-    model = llmopt.wrap(ScriptedModel(said, model_id="a-model", clock=clock), *stack, clock=clock)
-    for prompt in ("one", "one", "two"):
-        try:
-            model.prompt(prompt).text()
-        except ValueError:
-            clock.advance(12)
-    return model
-
-
-class TestLog:
-    def test_is_a_table_with_the_newest_call_at_the_end(self, log):
-        head, *calls, _, times = run("log").splitlines()
-        assert head.split() == ["time", "model", "role", "status", "cache", "in", "out", "ttft", "total"]
-        assert [call.split()[1:] for call in calls] == [
-            ["a-model", "tactical", "ok", "miss", "1234", "56", "200ms", "200ms"],
-            ["a-model", "tactical", "ok", "hit", "1234", "56", "0ms", "0ms"],
-            ["a-model", "tactical", "error", "miss", "-", "-", "-", "0ms"],
-        ]
-        assert {line.find("a-model") for line in calls} == {head.find("model")}
-        assert times == "Times are UTC, 2026-01-01."
-
-    def test_shows_as_many_as_are_asked_for(self, log):
-        assert [call["status"] for call in json.loads(run("log", "-n", "2", "--json"))] == ["ok", "error"]
-        assert "sk-secret" not in run("log", "--json")
-
-    def test_json_has_the_documented_columns(self, log):
-        from llmopt.usage.schema import describe
-
-        (calls,) = (relation for relation in describe() if relation.name == "calls")
-        assert list(json.loads(run("log", "--json"))[0]) == [column.name for column in calls.columns]
-
-    def test_shows_days_long_times_and_costs_where_there_are_any(self, log, user_dir):
-        run("log")
-        database = llmopt.usage.open()
-        database.close()
-        import sqlite3
-
-        with sqlite3.connect(user_dir / "llmopt" / "usage.db") as connection:
-            connection.execute(
-                "UPDATE calls SET cost_usd_nano = 1500000, duration_ms = 12345 WHERE status = 'error'"
-            )
-            connection.execute(
-                "UPDATE calls SET started_at = '2025-12-31T23:59:59.000000Z' WHERE cache_outcome = 'hit'"
-            )
-        connection.close()
-        head, first, *_, last, _, times = run("log").splitlines()
-        assert head.split()[-1] == "usd"
-        assert first.startswith("12-31 23:59:59  a-model")
-        assert first.split()[-1] == "-"
-        assert last.split()[-2:] == ["12.3s", "0.001500"]
-        assert times == "Times are UTC, 2025-12-31 to 2026-01-01."
-
-    def test_an_empty_log_says_so(self, log, user_dir):
-        run("log")
-        import sqlite3
-
-        with sqlite3.connect(user_dir / "llmopt" / "usage.db") as connection:
-            connection.execute("DELETE FROM attempts")
-            connection.execute("DELETE FROM calls")
-        connection.close()
-        assert run("log") == "No calls yet.\n"
-
-    def test_no_log_costs_one_line(self, user_dir):
-        (line,) = run("log", exit_code=1).splitlines()
-        assert line.startswith(f"Error: there is no usage log {user_dir / 'llmopt' / 'usage.db'}")
-
-    def test_another_file_costs_one_line(self, user_dir):
-        (user_dir / "notes.txt").write_text("This is no database, and long enough to be one. " * 50)
-        (line,) = run("log", "--db", str(user_dir / "notes.txt"), exit_code=1).splitlines()
-        assert "cannot be read as a usage log" in line
-
-    def test_the_schema_is_listed_without_a_log(self):
-        shown = run("log", "schema")
-        assert "calls (table): One logical call" in shown
-        assert "\n  ttft_ms" in shown
-        assert "usage_daily (view)" in shown
-
-
 class TestCache:
     def test_is_shown_and_emptied(self, user_dir):
         path = user_dir / "llmopt" / "cache.db"
@@ -282,6 +194,7 @@ class TestProcess:
             "demo",
             "eval",
             "log",
+            "report",
         ]
 
     def test_help_takes_less_than_half_a_second_of_cpu_and_nothing_but_click(self):
@@ -319,18 +232,6 @@ print(result.exit_code, "llm" in sys.modules, "sqlite3" in sys.modules, time.pro
         )
         assert b"together" not in first
         assert b"together" in b"".join(shown)
-
-
-def test_the_table_fits_a_terminal_by_cutting_models_names(monkeypatch):
-    from llmopt import cli
-
-    rows = [["time", "model", "in"], ["12:00:00", "a-model-with-a-long-name", "1234"]]
-    monkeypatch.setenv("COLUMNS", "30")
-    assert cli._fitting(rows) == rows  # a pipe gets everything
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert [row[1] for row in cli._fitting(rows)] == ["model", "a-model-wit..."]
-    monkeypatch.setenv("COLUMNS", "100")
-    assert cli._fitting(rows) == rows
 
 
 def test_the_simulated_model_is_the_default(monkeypatch):

@@ -15,18 +15,17 @@ import click
 
 from ..errors import LLMOptError
 from .evaluate import evaluate
+from .log import log
 from .models import installed, what_went_wrong
+from .report import report
+from .values import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from ..demo.play import Demo, Played
     from ..demo.run import Watch
     from ..types import Store
 
 __all__ = ["main"]
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class OneLineErrors(click.Group):
@@ -66,6 +65,8 @@ def main() -> None:
 
 
 main.add_command(evaluate)
+main.add_command(log)
+main.add_command(report)
 
 # demo
 
@@ -123,90 +124,6 @@ def _run(shown: Demo, watch: Watch) -> Played:
     except Exception as error:  # whatever a model or its provider's SDK raises
         said = what_went_wrong(error, shown.model)
         raise click.ClickException(f"{shown.model.model_id} does not answer: {said}") from error
-
-
-# log
-
-
-@main.group(invoke_without_command=True)
-@click.option("-n", "--count", type=click.IntRange(1), default=20, show_default=True, help="How many calls.")
-@click.option("--db", type=FILE, help="Usage log to read, if not the one in llm's folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print all columns as JSON.")
-@click.pass_context
-def log(ctx: click.Context, count: int, db: Path | None, as_json: bool) -> None:  # noqa: FBT001
-    """List the last calls in the usage log, the newest at the end."""
-    if ctx.invoked_subcommand is not None:
-        return
-    from ..usage import open as open_log
-
-    query = "SELECT * FROM (SELECT *, rowid FROM calls ORDER BY started_at DESC, rowid DESC LIMIT ?)"
-    database: Any = open_log(db)  # sqlite-utils says less of its rows than is known here
-    ctx.call_on_close(database.close)
-    calls = list(database.query(f"{query} ORDER BY started_at, rowid", [count]))
-    if as_json:
-        click.echo(json.dumps([{k: v for k, v in call.items() if k != "rowid"} for call in calls], indent=2))
-    elif calls:
-        click.echo(_table_of_calls(calls))
-    else:
-        click.echo("No calls yet.")
-
-
-@log.command()
-def schema() -> None:
-    """List the tables and views of the usage log, and what each column holds."""
-    from ..text import aligned
-    from ..usage.schema import describe
-
-    for relation in describe():
-        click.echo(f"{relation.name} ({'view' if relation.view else 'table'}): {relation.description}")
-        rows = [("", column.name, column.description) for column in relation.columns]
-        click.echo(aligned(rows, left=3) + "\n")
-
-
-def _table_of_calls(calls: Sequence[Mapping[str, Any]]) -> str:
-    from ..text import aligned, printable
-
-    days = {call["started_at"][:10] for call in calls}
-    start = 11 if len(days) == 1 else 5
-    head = ["time", "model", "role", "status", "cache", "in", "out", "ttft", "total"]
-    rows = [[call["started_at"][start:19].replace("T", " "), *_cells(call)] for call in calls]
-    if any(call["cost_usd_nano"] is not None for call in calls):
-        head.append("usd")
-        for row, call in zip(rows, calls, strict=True):
-            row.append(_or_dash(call["cost_usd_nano"], lambda nano: f"{nano / 1e9:.6f}"))
-    rows = _fitting([[printable(cell) for cell in row] for row in (head, *rows)])
-    return f"{aligned(rows, left=5)}\n\nTimes are UTC, {' to '.join(sorted({min(days), max(days)}))}."
-
-
-def _fitting(rows: list[list[str]]) -> list[list[str]]:
-    """Return rows that fit into the terminal, if this is one: the models' names are cut."""
-    from ..text import cut
-
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    too_wide = sum(widths) + 2 * (len(widths) - 1) - shutil.get_terminal_size().columns
-    if not sys.stdout.isatty() or too_wide <= 0:
-        return rows
-    return [[time, cut(model, max(8, widths[1] - too_wide)), *others] for time, model, *others in rows]
-
-
-def _cells(call: Mapping[str, Any]) -> list[str]:
-    def ms(value: float) -> str:
-        return f"{value:.0f}ms" if value < 10_000 else f"{value / 1000:.1f}s"  # noqa: PLR2004 - five columns
-
-    return [
-        call["model_resolved"] or call["model_requested"],
-        call["role"] or "-",
-        call["status"],
-        call["cache_outcome"] or "-",
-        _or_dash(call["input_tokens"], str),
-        _or_dash(call["output_tokens"], str),
-        _or_dash(call["ttft_ms"], ms),
-        ms(call["duration_ms"]),
-    ]
-
-
-def _or_dash(value: Any, show: Callable[[Any], str]) -> str:
-    return "-" if value is None else show(value)
 
 
 # cache
