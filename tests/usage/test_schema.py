@@ -1,27 +1,24 @@
-"""The file is what `schema` says: no more, no less, and it only ever goes forward."""
+"""The file is what `schema` says: no more and no less, and the page about it says the same."""
 
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from llmopt import usage
-from llmopt.usage import migrations, rows, schema
-from llmopt.usage.database import connect
-from llmopt.usage.schema import INDEXES, VERSION, Column, Index, Relation, describe
-from llmopt.usage.sink import Sink
+from llmopt.usage.migrations import migrate
+from llmopt.usage.schema import INDEXES, VERSION, describe, markdown
 from llmopt.usage.views import QUERIES
 
-SRC = Path(__file__).parents[2] / "src"
+PAGE = Path(__file__).parents[2] / "docs" / "usage-schema.md"
+ANEW = "docs/usage-schema.md must hold what llmopt.usage.schema.markdown() returns: write it there anew"
 
 
 @pytest.fixture
-def connection(path):
-    connection = connect(path)
+def connection():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
     yield connection
     connection.close()
 
@@ -32,114 +29,80 @@ def of(connection, kind):
 
 
 def test_the_file_holds_what_is_described_and_nothing_else(connection):
+    views = {relation.name for relation in describe() if relation.view}
     assert of(connection, "table") == {relation.name for relation in describe() if not relation.view}
-    assert (
-        of(connection, "view") == {relation.name for relation in describe() if relation.view} == set(QUERIES)
-    )
-    assert of(connection, "index") == {index.name for index in INDEXES}
-    for relation in describe():
-        columns = connection.execute("SELECT name FROM pragma_table_info(?)", (relation.name,)).fetchall()
-        assert [name for (name,) in columns] == [column.name for column in relation.columns]
+    assert of(connection, "view") == views == set(QUERIES)
+    assert of(connection, "index") == {index.name for index in INDEXES if index.until is None}
 
 
-def test_every_column_is_described_in_one_line():
-    for relation in describe():
-        assert relation.description
-        assert relation.columns
-        for column in relation.columns:
-            assert column.description
-            assert "\n" not in column.description
-            assert column.type.split()[0] in {"TEXT", "INTEGER", "REAL"}
+@pytest.mark.parametrize("relation", describe(), ids=lambda relation: relation.name)
+def test_columns_stand_in_the_order_in_which_they_are_described(connection, relation):
+    columns = connection.execute("SELECT name FROM pragma_table_info(?)", (relation.name,)).fetchall()
+    assert [name for (name,) in columns] == [column.name for column in relation.columns]
+
+
+@pytest.mark.parametrize("relation", describe(), ids=lambda relation: relation.name)
+def test_each_is_described_in_one_line(relation):
+    assert relation.description
+    assert 1 <= relation.since <= VERSION
+    names = [column.name for column in relation.columns]
+    assert len(set(names)) == len(names) > 0
+    for column in relation.columns:
+        assert column.description
+        assert not {"\n", "|"} & set(column.description)
+        assert column.type.split()[0] in {"TEXT", "INTEGER", "REAL"}
+        assert relation.since <= column.since <= VERSION
+
+
+def test_a_view_gives_the_types_that_are_described(connection):
+    """A view has no types of its own: what it says is asked of rows that fill every column."""
+    fill(connection)
+    for relation in (relation for relation in describe() if relation.view):
+        row = connection.execute(f"SELECT * FROM {relation.name} LIMIT 1").fetchone()  # noqa: S608
+        assert row is not None, relation.name
+        for column, value in zip(relation.columns, row, strict=True):
+            wanted = {"TEXT": str, "INTEGER": int, "REAL": float}[column.type]
+            assert value is None or type(value) is wanted, (relation.name, column.name, value)
+
+
+def fill(connection):
+    from llmopt.testing.traffic import COLUMNS, MODELS, Traffic
+
+    for rows in Traffic(400, 1, 2.0, 1.8e9, MODELS, with_content=False).rows():
+        for table, columns in COLUMNS.items():
+            marks = ",".join("?" * len(columns))
+            sql = f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})"  # noqa: S608
+            connection.executemany(sql, rows[table])
 
 
 def test_tables_are_strict(connection):
-    strict = dict(
-        connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").fetchall()
-    )
+    strict = dict(connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'"))
     assert [r.name for r in describe() if not r.view and not strict[r.name]] == []
 
 
-def test_what_is_written_is_described(record):
-    described = {r.name: {column.name for column in r.columns} for r in describe()}
-    for statement in rows.inserts([record(fragments=(("prompt", ("a",)),), notes={"cache": "hit"})]):
-        table, columns = (
-            statement.sql.removeprefix("INSERT INTO ").removeprefix("INSERT OR IGNORE INTO ").split(" (", 1)
-        )
-        assert set(columns.split(")")[0].replace(" ", "").split(",")) <= described[table]
+def test_a_primary_key_of_several_columns_comes_first():
+    """SQLite 3.40.0 to 3.41.0 calls a sound file corrupt otherwise."""
+    for relation in describe():
+        key = relation.key.split(", ") if relation.key else []
+        assert [column.name for column in relation.columns][: len(key)] == key
 
 
-def test_the_file_is_made_for_many_writers(connection):
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
-    assert connection.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
+def test_names_tell_units():
+    for relation in describe():
+        for column in relation.columns:
+            if column.type.startswith("REAL"):
+                assert column.name.endswith(("_ms", "_usd", "_nano", "_rate", "_per_batch", "_of_calls"))
 
 
-def test_migrating_again_changes_nothing(connection):
-    before = connection.execute("SELECT * FROM sqlite_master").fetchall()
-    migrations.migrate(connection)
-    connection.execute("PRAGMA user_version = 0")
-    migrations.migrate(connection)
-    assert sorted(connection.execute("SELECT * FROM sqlite_master").fetchall()) != []
-    assert {row[1] for row in connection.execute("SELECT * FROM sqlite_master")} == {row[1] for row in before}
-    applied = connection.execute("SELECT migration_set, name FROM _sqlite_migrations").fetchall()
-    assert applied == [("llmopt.usage", f"m{version:03d}") for version in range(1, VERSION + 1)]
+def test_the_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == markdown(), ANEW
 
 
-def test_a_failed_migration_leaves_nothing_behind(path, monkeypatch):
-    monkeypatch.setitem(QUERIES, "errors", "SELECT FROM calls")
-    with pytest.raises(sqlite3.OperationalError):
-        connect(path)
-    monkeypatch.undo()
-    connection = connect(path)
-    assert of(connection, "view") == set(QUERIES)
-    connection.close()
-
-
-def test_another_process_has_migrated_meanwhile(connection, monkeypatch):
-    versions = iter([0, VERSION])
-    monkeypatch.setattr(migrations, "_version", lambda connection: next(versions))
-    migrations.migrate(connection)
-    assert not connection.in_transaction
-
-
-def test_the_next_version_adds_columns_tables_and_indexes(path, monkeypatch, record):
-    connection = connect(path)
-    connection.close()
-    Sink(path).write([record()])
-    region = Column("region", "TEXT", "region of the provider", 2)
-    regions = Relation("regions", "One region", (Column("name", "TEXT", "its name", 2),), since=2)
-    newer = [
-        Relation(r.name, r.description, (*r.columns, region), r.key) if r.name == "calls" else r
-        for r in describe()
-    ]
-    monkeypatch.setattr(migrations, "describe", lambda: (*newer, regions))
-    monkeypatch.setattr(migrations, "INDEXES", (*INDEXES, Index("calls_region", "calls (region)", since=2)))
-    monkeypatch.setattr(migrations, "VERSION", 2)
-    assert migrations.statements(2, (*newer, regions), migrations.INDEXES) == [
-        "ALTER TABLE calls ADD COLUMN region TEXT",
-        "CREATE TABLE regions (name TEXT) STRICT",
-        "CREATE INDEX calls_region ON calls (region)",
-    ]
-    connection = connect(path)
-    assert connection.execute("SELECT count(*), max(region) FROM calls").fetchone() == (1, None)
-    connection.close()
-    monkeypatch.undo()
-    sink = Sink(path)
-    assert sink.write([record()]) == 1, "an older llmopt goes on writing to a newer file"
-    sink.close()
-    assert usage.open(path)["calls"].count == 2
-
-
-def test_processes_that_come_at_once_make_one_file(path):
-    code = f"from llmopt.usage.sink import Sink; sink = Sink({path!r}); sink.write([]); sink.close()"
-    env = {"PYTHONPATH": str(SRC)}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE) for _ in range(3)
-    ]
-    assert [(p.communicate()[1], p.returncode) for p in processes] == [(b"", 0)] * 3
-    assert usage.open(path)["processes"].count == 3
-
-
-def test_views_come_from_the_named_columns():
-    assert schema.describe() is not schema.describe()
-    assert [r.name for r in describe() if r.view] == list(QUERIES)
+def test_the_page_tells_of_everything():
+    page = markdown()
+    for relation in describe():
+        section = page.split(f"\n### {relation.name}\n")[1].split("\n#")[0]
+        assert [f"| `{c.name}` |" in section for c in relation.columns] == [True] * len(relation.columns)
+        assert ("Since version" in section) is (relation.since > 1)
+    assert "(since version 2)" in page.split("### calls")[1].split("###")[0]
+    assert "call_fragments_digest" not in page, "an index that is no more"
