@@ -175,7 +175,7 @@ WRONG = {
             "prices": {"gpt": 0.5},
         },
         "Budget: prices['gpt']=(1, -0.5) is wrong": {**PRICED, "prices": {"gpt": (1, -0.5)}},
-        "Budget: prices['gpt']=(1, 2, 3, 4) is wrong": {**PRICED, "prices": {"gpt": (1, 2, 3, 4)}},
+        "Budget: prices['gpt']=(1, 2, 3, 4, 5) is wrong": {**PRICED, "prices": {"gpt": (1, 2, 3, 4, 5)}},
         "Budget: prices[7]=(1, 2) is wrong": {**PRICED, "prices": {7: (1, 2)}},
         "Budget: prices=<function coroutine": {**PRICED, "prices": coroutine},
     },

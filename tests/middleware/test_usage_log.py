@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import hashlib
 import json
+import pickle
+import re
 from contextlib import suppress
+from decimal import Decimal
 from enum import Enum
 
 import anyio
@@ -13,10 +18,13 @@ import pytest
 import trio
 
 from llmopt import usage
-from llmopt.errors import StoreError
+from llmopt.errors import ConfigurationError, StoreError
 from llmopt.middleware.usage_log import UsageLog
 from llmopt.types import Reply, Sleep, Usage
-from llmopt.usage.outbox import Outbox
+from llmopt.usage.batches import Batch
+from llmopt.usage.record import trace
+from llmopt.usage.recorder import Recorder
+from llmopt.usage.token_counts import counter_of
 from llmopt.wrapping import wrap
 
 SECRET = "the-submarine-is-at-dawn"
@@ -214,7 +222,7 @@ def test_a_call_that_ends_well(world, path):
     )
     assert call["started_at"] <= attempt["started_at"] < call["started_at"][:10] + "U"
     assert attempt["duration_ms"] <= call["duration_ms"]
-    assert log.stats() == {"written": 1, "queued": 0, "failed": 0, "helped": 0}
+    assert (log.stats()["written"], log.stats()["failed"]) == (1, 0)
 
 
 def test_a_call_that_fails(world, path):
@@ -431,12 +439,9 @@ def meddling(call):
         call.trace.notes.update(tier=2)
 
 
-def test_a_queued_record_shows_nothing_of_what_happens_later(world, path, monkeypatch):
-    monkeypatch.setattr(Outbox, "_wake", lambda self: None)  # a writer that is slow to come
-    log = UsageLog(path)
-    model = wrap(world.model(Overloaded(), ["HOLD"]), meddling, log)
+def test_a_record_shows_nothing_of_what_happens_later(world, path):
+    model = wrap(world.model(Overloaded(), ["HOLD"]), meddling, UsageLog(path))
     assert world.text(model, "a", temperature=0.5) == "HOLD"
-    assert log.stats()["queued"] == 2
     failed, answered = sorted(rows(path), key=lambda call: call["status"])
     check(failed, status="error", tier=None, cache_outcome=None, role=None, attempts=1, input_tokens=None)
     check(failed, options_json='{"temperature":0.5}')
@@ -473,24 +478,68 @@ def test_options_are_kept_without_their_texts(path):
     assert without["options_json"] is None
 
 
-def test_fragments_are_known_by_their_digest(path):
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_texts_are_known_by_their_digest(path):
     model = wrap(SyncModel(), UsageLog(path))
     large = "x" * 10_000
     model.prompt("a", fragments=["shared", large], system_fragments=["shared"]).text()
-    model.prompt("b", fragments=["shared"]).text()
-    import hashlib
-
-    shared = hashlib.sha256(b"shared").hexdigest()
+    model.prompt("b", fragments=["shared"], system="s").text()
     sizes = {row["digest"]: row["bytes"] for row in rows(path, "SELECT * FROM fragments")}
-    assert sizes == {shared: 6, hashlib.sha256(large.encode()).hexdigest(): 10_000}
-    uses = rows(path, "SELECT kind, position FROM call_fragments ORDER BY call_id, kind, position")
-    assert uses == [
-        {"kind": "prompt", "position": 0},
-        {"kind": "prompt", "position": 1},
-        {"kind": "system", "position": 0},
-        {"kind": "prompt", "position": 0},
+    texts = ("a", "b", "s", "shared", large)
+    assert sizes == {digest(text): len(text) for text in texts}
+    uses = rows(path, "SELECT kind, position, digest FROM call_fragments ORDER BY call_id, kind, position")
+    assert [(use["kind"], use["position"], use["digest"]) for use in uses] == [
+        ("context", 0, digest("shared")),
+        ("context", 1, digest(large)),
+        ("prompt", 0, digest("a")),
+        ("system", 0, digest("shared")),
+        ("context", 0, digest("shared")),
+        ("prompt", 0, digest("b")),
+        ("system", 0, digest("s")),
     ]
     assert {row["content"] for row in rows(path, "SELECT content FROM fragments")} == {None}
+
+
+def test_calls_that_ask_the_same_share_a_digest(world, path):
+    model = wrap(world.model(), UsageLog(path))
+    for asked in ("a", "a", "b"):
+        world.text(model, asked)
+    first, second, third = (call["prompt_digest"] for call in rows(path))
+    assert first == second != third
+
+
+def contents(path):
+    sql = "SELECT kind, content, redacted FROM call_fragments JOIN fragments USING (digest) ORDER BY call_id, kind"
+    return [tuple(row.values()) for row in rows(path, sql)]
+
+
+def test_contents_are_written_where_that_is_asked_for(world, path):
+    log = UsageLog(path, content="redacted", secrets=["correct horse"])
+    asked = "Say correct horse to ann@example.org, password: hunter2"
+    assert world.text(wrap(world.model(["HO", "LD"]), log), asked, system="Be short.") == "HOLD"
+    assert contents(path) == [
+        ("prompt", "Say [redacted:secret] to [redacted:email], password: [redacted:secret]", 1),
+        ("reply", "HOLD", 0),
+        ("system", "Be short.", 0),
+    ]
+
+
+def test_contents_in_full_lack_certain_secrets_only(world, path):
+    log = UsageLog(path, content="full", secrets=["correct horse"])
+    asked = "Say correct horse, sk-abcDEF0123456789abcd to ann@example.org, password: hunter2"
+    world.text(wrap(world.model(), log), asked)
+    told = "Say [redacted:secret], [redacted:openai-key] to ann@example.org, password: hunter2"
+    assert contents(path) == [("prompt", told, 1), ("reply", "HOLD", 0)]
+
+
+def test_a_reply_that_breaks_off_is_kept_as_far_as_it_came(world, path):
+    log = UsageLog(path, content="full")
+    world.leave(wrap(world.model(["HO", "LD"]), log))
+    world.interrupt(wrap(world.model(["HOL", "hang"]), log))
+    assert [row[1] for row in contents(path) if row[0] == "reply"] == ["HO", "HOL"]
 
 
 def test_no_text_of_prompt_reply_or_error_is_written(world, path, tmp_path):
@@ -528,56 +577,343 @@ def spoil_with_a_file_in_the_place_of_the_folder(path):
 SPOILED = [spoil_with_a_folder, spoil_with_garbage, spoil_with_a_file_in_the_place_of_the_folder]
 
 
-@pytest.mark.parametrize("spoil", SPOILED)
-def test_a_file_that_cannot_be_written_breaks_no_call(world, path, spoil, caplog):
-    spoil(path)
+# what belongs together
+
+
+def weather(city: str) -> str:
+    """Tell the weather."""
+    return f"{city}: fog"
+
+
+def asks_for_tools(cls):
+    """A model that asks for one tool in each of its first answers."""
+
+    class Asking(cls):
+        supports_tools = True
+
+        def play(self, response):
+            if self.script:
+                self.script.pop(0)
+                response.add_tool_call(llm.ToolCall(name="weather", arguments={"city": "Rome"}))
+            yield "looked"
+            response.set_usage(input=10, output=5)
+
+    return Asking
+
+
+def chained(world, model, text, **more):
+    if world.model is SyncModel:
+        return model.chain(text, tools=[weather], **more).text()
+
+    async def main():
+        return await model.chain(text, tools=[weather], **more).text()
+
+    return world.run(main)
+
+
+def test_a_loop_of_tools_is_a_trace(world, path):
+    model = wrap(asks_for_tools(world.model)("tool", "tool"), UsageLog(path, content="full"))
+    chained(world, model, "What now?")
+    first, second, third = rows(path)
+    assert (first["parent_id"], first["trace_id"]) == (None, None)
+    assert (second["parent_id"], second["trace_id"]) == (first["id"], first["id"])
+    assert (third["parent_id"], third["trace_id"]) == (second["id"], first["id"])
+    assert first["prompt_digest"]
+    assert second["prompt_digest"] is None
+    told = [row for row in contents(path) if row[0] == "context"]
+    assert told[0] == ("context", "Rome: fog", 0)
+
+
+def test_calls_of_ones_own_are_a_trace_too(world, path):
+    model = wrap(world.model(), UsageLog(path))
+    with trace() as trace_id:
+        world.text(model, "a")
+        with trace("mine"), usage.role("r"):
+            world.text(model, "b")
+        world.text(model, "c")
+    world.text(model, "d")
+    assert len(trace_id) == 26
+    assert [call["trace_id"] for call in rows(path)] == [trace_id, "mine", trace_id, None]
+
+
+def test_a_loop_of_tools_belongs_to_the_trace_around_it(world, path):
+    model = wrap(asks_for_tools(world.model)("tool"), UsageLog(path))
+    with trace("mine"):
+        chained(world, model, "What now?")
+    first, second = rows(path)
+    assert {first["trace_id"], second["trace_id"]} == {"mine"}
+    assert second["parent_id"] == first["id"]
+
+
+def test_only_what_has_no_history_has_a_digest(path):
+    model = wrap(SyncModel(), UsageLog(path))
+    conversation = model.conversation()
+    conversation.prompt("a").text()
+    conversation.prompt("a").text()
+    model.prompt("a").text()
+    model.prompt(messages=[llm.user("a")]).text()
+    first, second, third, fourth = (call["prompt_digest"] for call in rows(path))
+    assert first == third is not None
+    assert second is None
+    assert fourth is None
+
+
+def test_a_batch_knows_where_its_calls_are_logged(world, path, tmp_path):
+    batch = Batch(0.0)
+    logs = UsageLog(path), UsageLog(tmp_path / "other.db")
+    with batch.calls():
+        world.text(wrap(world.model(), *logs), "a")
+    world.text(wrap(world.model(), *logs), "b")
+    assert [call["batch_id"] for call in rows(path)] == [batch.id, None]
+    assert {writer.path for writer in batch.writers} == {str(log._writer.path) for log in logs}
+
+
+# tokens that nobody has told
+
+
+class Silent(Played):
+    def play(self, response):
+        yield "one two three"
+
+
+class SilentSync(Silent, SyncModel):
+    pass
+
+
+class SilentAsync(Silent, AsyncModel):
+    pass
+
+
+@pytest.mark.parametrize("content", [None, "full"])
+def test_tokens_are_counted_where_the_provider_says_nothing(world, path, content):
+    model = (SilentSync if world.model is SyncModel else SilentAsync)()
+    world.text(wrap(model, UsageLog(path, content=content)), "four five six", system="seven")
+    (call,) = rows(path)
+    asked, answered = (counter_of("played").count(text) for text in ("four five six", "one two three"))
+    asked += counter_of("played").count("seven")
+    check(call, input_tokens=asked, output_tokens=answered, tokens_source="estimate")
+
+
+def test_what_an_outer_middleware_changes_is_not_counted(path):
+    def shouting(call):
+        yield call.tap(lambda event: [event.upper()])
+
+    wrap(SilentSync(), shouting, UsageLog(path)).prompt("a").text()
+    (call,) = rows(path)
+    check(call, input_tokens=counter_of("played").count("a"), output_tokens=None, tokens_source="estimate")
+
+
+def test_a_heuristic_has_no_tokens(world, path):
+    world.text(wrap(world.model(Overloaded()), UsageLog(path), heuristic), "a")
+    (call,) = rows(path)
+    check(call, input_tokens=None, tokens_source=None)
+
+
+# what others put into a call
+
+
+class Fancy(tuple):
+    __slots__ = ()
+
+    def __iter__(self):
+        raise RuntimeError(SECRET)
+
+
+def itself():
+    value = {}
+    value["self"] = [value] * 9
+    return value
+
+
+ODD = {
+    "decimal": {"cost": Decimal("0.1")},
+    "surrogates": {"\ud800": "\udfff"},
+    "not a number": {"a": float("nan"), "b": float("inf")},
+    "huge": {"a": 2**200, "b": -(2**63)},
+    "itself": itself(),
+    "keys": {1: 2, None: 3, (1, 2): 4, True: 5, 2.5: 6},
+    "bytes": {"a": b"\0", "b": {1, 2}, "c": object()},
+    "named": {"a": Usage(1, 2)},
+    "fancy": {"a": Fancy((1, 2))},
+    "no details": [1, 2],
+    "text": "details",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_nothing_that_others_put_into_a_call_loses_its_row(world, path, odd):
+    def meddle(call):
+        call.trace.notes.update(cache=ODD[odd], tier=ODD[odd], mine=ODD[odd], role=7, queue_s=0.5)
+        reply = yield call
+        reply.usage = Usage(10, 2**70, ODD[odd])
+        reply.resolved_model = ODD[odd]
+        reply.source = ["model"]
+
+    log = UsageLog(path, tags={"\ud800": "a\udfff"})
+    assert world.text(wrap(world.model(), log, meddle), "a\ud800", system="\udfff") == "HOLD"
+    (call,) = rows(path)
+    check(call, status="ok", input_tokens=10, tags_json='{"?": "a?"}', queue_ms=500.0)
+    assert log.stats()["failed"] == 0
+    assert rows(path, "SELECT * FROM drops") == []
+
+
+def test_a_usage_of_another_shape_is_none(path):
+    def meddle(call):
+        reply = yield call
+        reply.usage = (1, 2)
+
+    wrap(SyncModel(), UsageLog(path), meddle).prompt("a").text()
+    (call,) = rows(path)
+    check(call, status="ok", tokens_source="estimate")
+
+
+def test_a_prompt_that_cannot_be_read_costs_its_texts_alone(path):
+    def meddle(call):
+        call.prompt.fragments = 7
+        yield Reply.of_text("HOLD", source="mine")
+
+    wrap(SyncModel(), UsageLog(path), meddle).prompt("a").text()
+    (call,) = rows(path)
+    check(call, status="ok", prompt_digest=None)
+
+
+def test_an_error_that_cannot_be_read_is_an_error(world, path):
+    class Hostile(Exception):
+        @property
+        def response(self):
+            raise RuntimeError(SECRET)
+
+    with pytest.raises(Hostile):
+        world.text(wrap(world.model(Hostile()), UsageLog(path)), "a")
+    (call,) = rows(path)
+    check(call, status="error", error_class="other", http_status=None)
+    assert call["error_type"].endswith("Hostile")
+
+
+def test_a_record_that_cannot_be_made_is_counted(world, path, monkeypatch):
+    monkeypatch.setattr(Recorder, "payloads", lambda *_: 1 / 0)
     log = UsageLog(path)
+    assert world.text(wrap(world.model(), log), "a") == "HOLD"
+    assert log.stats()["failed"] == 1
+    with pytest.raises(StoreError, match=r"usage\.db could not be written"):
+        world.text(wrap(world.model(), UsageLog(path, strict=True)), "a")
+
+
+# how rows are kept
+
+
+@pytest.mark.parametrize("durability", ["process", "power", "none"])
+def test_every_outcome_is_kept_as_safely_as_is_asked_for(world, path, durability):
+    log = UsageLog(path, durability=durability)
+    assert world.text(wrap(world.model(), log), "a") == "HOLD"
+    with pytest.raises(Overloaded):
+        world.text(wrap(world.model(Overloaded()), log), "a")
+    world.interrupt(wrap(world.model(["HO", "hang"]), log))
+    world.leave(wrap(world.model(["HO", "LD"]), log))
+    assert [call["status"] for call in rows(path)] == ["ok", "error", "cancelled", "abandoned"]
+    assert log.stats()["written"] == 4
+
+
+def test_logs_of_one_file_have_to_agree(path):
+    log = UsageLog(path, keep_days=30)
+    with pytest.raises(ConfigurationError, match=r"30.*7|7.*30"):
+        UsageLog(path, keep_days=7)
+    assert UsageLog(path, keep_days=30, content="full")._writer is log._writer
+
+
+def test_a_strict_log_appends_before_the_call_returns(world, path):
+    log = UsageLog(path, strict=True)
+    world.text(wrap(world.model(), log), SECRET)
+    assert log.stats()["written"] == 1
+
+
+@pytest.fixture
+def unwritable(path):
+    path.parent.write_text("a file in the place of the folder")
+    return path
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_folder_that_cannot_be_made_breaks_no_call(world, unwritable, durability, caplog):
+    log = UsageLog(unwritable, durability=durability)
     model = wrap(world.model(["HOLD"], Overloaded(), ["HOLD"]), log)
     assert world.text(model, SECRET) == "HOLD"
     with pytest.raises(Overloaded):
         world.text(model, SECRET)
-    usage.flush()
     assert world.text(model, SECRET) == "HOLD"
-    usage.flush()
-    stats = log.stats()
-    assert (stats["written"], stats["queued"], stats["failed"]) == (0, 0, 3)
-    (warning,) = [record for record in caplog.records if record.name == "llmopt"]
-    assert str(path) in warning.getMessage()
-    assert SECRET not in warning.getMessage()
+    assert (log.stats()["written"], log.stats()["failed"]) == (0, 3)
+    assert SECRET not in caplog.text
 
 
-@pytest.mark.parametrize("spoil", SPOILED)
-def test_a_strict_log_fails_the_call_that_it_cannot_write(world, path, spoil):
-    spoil(path)
-    log = UsageLog(path, strict=True)
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_strict_log_fails_the_call_that_it_cannot_write(world, unwritable, durability):
+    log = UsageLog(unwritable, strict=True, durability=durability)
     with pytest.raises(StoreError, match=r"usage\.db could not be written"):
         world.text(wrap(world.model(), log), SECRET)
     with pytest.raises(Overloaded):
         world.text(wrap(world.model(Overloaded()), log), SECRET)
 
 
-def test_a_strict_log_writes_before_the_call_returns(world, path):
-    log = UsageLog(path, strict=True)
-    world.text(wrap(world.model(), log), SECRET)
-    assert log.stats() == {"written": 1, "queued": 0, "failed": 0, "helped": 0}
+# arguments
 
 
-def test_a_locked_file_breaks_no_call(world, path, monkeypatch):
-    monkeypatch.setattr("llmopt.usage.database.BUSY_TIMEOUT_S", 0.05)
-    log = UsageLog(path)
-    model = wrap(world.model(), log)
-    world.text(model, "a")
-    usage.flush()
-    import sqlite3
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"path": ":memory:"}, "path=':memory:' is wrong"),
+        ({"path": 7}, "path=7 is wrong"),
+        ({"path": b"usage.db"}, "the path of a file"),
+        ({"role": ""}, "role='' is wrong: it must be a name"),
+        ({"agent": 7}, "agent=7"),
+        ({"tags": [1]}, "tags="),
+        ({"tags": {"a": None}}, "tags="),
+        ({"tags": {"a": float("nan")}}, "tags="),
+        ({"strict": 1}, "True or False"),
+        ({"durability": "disk"}, '"process", "power" or "none"'),
+        ({"content": True}, '"redacted" or "full"'),
+        ({"secrets": "letmein-please"}, "secrets= is wrong"),
+        ({"secrets": ["short"]}, "8 characters"),
+        ({"secrets": [7]}, "8 characters"),
+        ({"digest_key": "too short"}, "16 bytes"),
+        ({"digest_key": 7}, "digest_key= is wrong"),
+        ({"prices": {"m": 1}}, "prices"),
+        ({"keep_days": 0}, "keep_days=0"),
+        ({"keep_content_days": "7"}, "a number of days"),
+        ({"max_bytes": 10}, "a number of bytes"),
+    ],
+)
+def test_arguments_are_checked(wrong, says):
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        UsageLog(**wrong)
 
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    assert world.text(model, "b") == "HOLD"
-    usage.flush()
-    other.execute("COMMIT")
-    other.close()
-    world.text(model, "c")
+
+def test_neither_a_message_nor_a_repr_shows_a_secret(path):
+    secrets = {"secrets": ["correct horse"], "digest_key": "0123456789abcdefghij"}
+    tags = {"note": "correct horse", "k": "sk-abcDEF0123456789abcd"}
+    log = UsageLog(path, tags=tags, role="correct horse", **secrets)
+    shown = repr(log) + str(log) + repr(log._recorder)
+    wrong = [{**secrets, "tags": {**tags, "a": None}}, {**secrets, "secrets": ("correct horse", "x")}]
+    for arguments in wrong:
+        with pytest.raises(ConfigurationError) as caught:
+            UsageLog(path, **arguments)
+        shown += str(caught.value)
+    for secret in ("correct horse", "0123456789abcdefghij", "sk-abcDEF0123456789abcd"):
+        assert secret not in shown
+    assert "UsageLog(path=" in shown
+
+
+def test_a_copy_logs_on(path):
+    log = UsageLog(path, digest_key=b"0123456789abcdef", secrets=["correct horse"])
+    for twin in (copy.deepcopy(log), pickle.loads(pickle.dumps(log))):  # noqa: S301
+        wrap(SyncModel(), twin).prompt("a").text()
     assert len(rows(path)) == 2
-    assert log.stats()["failed"] == 1
-    (drop,) = rows(path, "SELECT reason, records FROM drops")
-    assert drop == {"reason": "SQLITE_BUSY", "records": 1}
+    assert twin == log
+
+
+def test_without_a_path_the_file_is_looked_up_at_the_first_call(monkeypatch, tmp_path):
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    log = UsageLog()
+    assert log._writer is None
+    wrap(SyncModel(), log).prompt("a").text()
+    assert len(rows(tmp_path / "llmopt" / "usage.db")) == 1
+    assert UsageLog().stats()["written"] == 1

@@ -6,28 +6,56 @@ import hashlib
 from datetime import UTC, datetime
 from itertools import count as counting
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmopt.types import Attempt, Usage
-from llmopt.usage.record import Fault, Labels, finish_reason
 from llmopt.usage.rows import inserts
+from llmopt.usage.schema import VERSION
 from llmopt.usage.statements import ROWS, insert
-from llmopt.usage.values import digest, endpoint_of, options_json, timestamp, timestamps
+from llmopt.usage.values import digest, endpoint_of, timestamp, timestamps
 
-FAILED = Fault("error", "x.Error", "server", 500, 1500.0)
+FAILED = ("error", "x.Error", "server", 500, 1500.0)
+DETAILS = {"prompt_tokens_details": {"cached_tokens": 4}}
+
+
+class Free:
+    """A token costs a nano-dollar, by the price of number 7; what was not counted has no cost."""
+
+    def bill(self, asked, moments, tokens):
+        self.asked = list(asked)
+        totals, _, _, outputs = tokens
+        costs = [None if None in pair else sum(pair) for pair in zip(totals, outputs, strict=True)]
+        return costs, [7] * len(costs)
+
+
+def as_json(record):
+    """What the file has of a record."""
+    return orjson.loads(orjson.dumps(["call", *record]))
+
+
+def statements_of(records, bills=None):
+    return inserts([as_json(record) for record in records], bills or Free())
+
+
+def rows_of(records, table="calls", bills=None):
+    """The rows of a table, by column."""
+    return [
+        row
+        for statement in statements_of(records, bills)
+        if statement.sql.startswith(f"INSERT OR FAIL INTO {table} ")
+        for row in written(statement)
+    ]
 
 
 def columns_of(records, table="calls"):
-    """The values of the only row of a table, by column."""
-    (row,) = (
-        row
-        for statement in inserts(records)
-        if statement.sql.startswith(f"INSERT INTO {table} ")
-        for row in written(statement)
-    )
+    (row,) = rows_of(records, table)
     return row
+
+
+def run(model_id="m-1", began_s=50.0, first_s=None, ended_s=50.1, usage=None):
+    return (model_id, began_s, 0.0, first_s, ended_s, usage)
 
 
 def test_a_call_that_went_well(record):
@@ -46,31 +74,37 @@ def test_a_call_that_went_well(record):
         "cache_write_tokens": 0,
         "reasoning_tokens": 0,
         "tokens_source": "provider",
+        "cost_usd_nano": 15,
+        "price_id": 7,
         "status": "ok",
         "attempts": 1,
-        "schema_version": 1,
+        "schema_version": VERSION,
     }
 
 
 def test_all_that_a_call_may_have(record):
-    call = columns_of(
-        [
-            record(
-                conversation_id="c",
-                limit_s=30.0,
-                labels=Labels("r", "a", "{}"),
-                resolved_model="m-1-2026",
-                finish_reason="stop",
-                options_json='{"temperature":1}',
-                stream=False,
-                notes={"queue_s": 0.5, "cache": "miss", "tier": 2},
-            )
-        ]
-    )
-    expected = {"conversation_id": "c", "deadline_ms": 30_000.0, "role": "r", "agent": "a", "tags_json": "{}"}
-    expected |= {"model_resolved": "m-1-2026", "finish_reason": "stop", "options_json": '{"temperature":1}'}
-    expected |= {"stream": 0, "queue_ms": 500.0, "cache_outcome": "miss", "tier": 2}
+    given = {"trace_id": "t", "parent_id": "p", "conversation_id": "c", "batch_id": "b", "host": "h.example"}
+    given |= {"prompt_digest": "d", "role": "r", "agent": "a", "tags_json": "{}", "finish_reason": "stop"}
+    given |= {
+        "resolved_model": "m-1-2026",
+        "options_json": '{"temperature":1}',
+        "limit_s": 30.0,
+        "stream": False,
+    }
+    notes = {"queue_s": 0.5, "cache": "miss", "tier": 2, "tokens_before": 9, "tokens_after": 3}
+    call = columns_of([record(**given, usage=(10, 5, DETAILS), notes={**notes, "compressor": "dense"})])
+    expected = {**given, "deadline_ms": 30_000.0, "model_resolved": "m-1-2026", "endpoint_host": "h.example"}
+    expected |= {"stream": 0, "queue_ms": 500.0, "cache_outcome": "miss", "tier": 2, "compressor": "dense"}
+    expected |= {"tokens_before": 9, "tokens_after": 3, "cache_read_tokens": 4, "cache_write_tokens": 0}
+    expected["usage_json"] = orjson.dumps(DETAILS).decode()
+    for name in ("limit_s", "resolved_model", "host"):
+        del expected[name]
     assert {name: call[name] for name in expected} == expected
+
+
+def test_notes_know_the_role_and_the_agent_best(record):
+    records = [record(role="r", agent="a", notes={"role": "s"}), record(role="r", agent="a")]
+    assert [(row["role"], row["agent"]) for row in rows_of(records)] == [("s", "a"), ("r", "a")]
 
 
 def test_an_attempt(record):
@@ -90,14 +124,14 @@ def test_an_attempt(record):
         "cache_read_tokens": 0,
         "cache_write_tokens": 0,
         "reasoning_tokens": 0,
+        "cost_usd_nano": 15,
+        "price_id": 7,
     }
 
 
 def test_an_attempt_that_never_ended_has_no_duration(record):
-    attempt = columns_of([record(attempts=[Attempt("m-2", 50.0)])], "attempts")
-    assert "duration_ms" not in attempt
-    assert "ttft_ms" not in attempt
-    assert "provider" not in attempt
+    attempt = columns_of([record(attempts=[run("m-2", ended_s=None)])], "attempts")
+    assert not {"duration_ms", "ttft_ms", "provider", "input_tokens", "cost_usd_nano"} & attempt.keys()
 
 
 @pytest.mark.parametrize(
@@ -105,11 +139,11 @@ def test_an_attempt_that_never_ended_has_no_duration(record):
     [
         ({}, 40),
         ({"attempts": []}, 100),
-        ({"attempts": [Attempt("m-1", 50.0, ended_at=50.1)]}, 100),
+        ({"attempts": [run()]}, 100),
         ({"faults": [FAILED]}, 100),
         ({"fault": FAILED, "faults": [FAILED]}, 40),
         ({"fault": FAILED, "attempts": []}, None),
-        ({"fault": FAILED, "attempts": [Attempt("m-1", 50.0)], "faults": [FAILED]}, None),
+        ({"fault": FAILED, "attempts": [run(ended_s=None)], "faults": [FAILED]}, None),
     ],
 )
 def test_the_time_to_the_first_event(record, changes, ttft_ms):
@@ -119,8 +153,8 @@ def test_the_time_to_the_first_event(record, changes, ttft_ms):
 
 def test_calls_that_ended_otherwise_go_in_a_statement_of_their_own(record):
     well, ill = record(), record(fault=FAILED, faults=[FAILED], usage=None)
-    statements = inserts([well, ill, well])
-    assert [(s.sql.split()[2], len(s.parameters)) for s in statements] == [
+    statements = statements_of([well, ill, well])
+    assert [(s.sql.split()[4], len(s.parameters)) for s in statements] == [
         ("calls", 2),
         ("attempts", 2),
         ("calls", 1),
@@ -132,16 +166,11 @@ def test_calls_that_ended_otherwise_go_in_a_statement_of_their_own(record):
 
 
 def test_attempts_of_one_batch_that_differ_in_number_and_model(record):
-    other = Attempt("m-2", 50.02, first_event_at=50.03, ended_at=50.05, usage=Usage(1, 1))
+    other = run("m-2", 50.02, 50.03, 50.05, (1, 1, None))
     twice = record(notes={"breaker": "closed"})
     twice = twice._replace(attempts=[other, *twice.attempts], faults=[FAILED, None])
     never = record(attempts=[], source="cache", notes={"cache": "hit"})
-    rows = [
-        row
-        for statement in inserts([record(), twice, never])
-        if "INTO attempts " in statement.sql
-        for row in written(statement)
-    ]
+    rows = rows_of([record(), twice, never], "attempts")
     names = ["n", "model", "provider", "status", "input_tokens", "cache_read_tokens", "breaker_state"]
     assert [[row[name] for name in names] for row in rows] == [
         [1, "m-1", "openai", "ok", 10, 0, None],
@@ -149,6 +178,87 @@ def test_attempts_of_one_batch_that_differ_in_number_and_model(record):
         [2, "m-1", "openai", "ok", 10, 0, "closed"],
     ]
     assert [row["call_id"] for row in rows[1:]] == [twice.id] * 2
+    assert [row["cost_usd_nano"] for row in rows_of([record(), twice, never])] == [15, 17, 0]
+
+
+def test_who_is_asked_for_a_price(record):
+    bills = Free()
+    tier = record(host="h", resolved_model="m-1-2026", attempts=[run("m-1"), run("m-2")], faults=None)
+    rows_of([tier], bills=bills)
+    assert bills.asked == [("openai", "h", "m-1", "m-1-2026")]  # the call itself, last
+    bills = Free()
+    rows_of([record(attempts=[run("m-2", usage=(10, 5, None))])], "attempts", bills)
+    assert bills.asked == [(None, None, "m-2", None)]
+
+
+def test_a_cached_answer_costs_nothing_and_has_a_price(record):
+    hits = [record(attempts=[], source="cache"), record(attempts=[], notes={"cache": "stale"})]
+    assert [(row["cost_usd_nano"], row["price_id"], row["cache_outcome"]) for row in rows_of(hits)] == [
+        (0, 7, "hit"),
+        (0, 7, "stale"),
+    ]
+
+
+COUNTED = {
+    "nothing was said": (None, (7, 3, "tokenizer"), (7, 3, "tokenizer")),
+    "the output was not": ((10, None, None), (7, 3, "estimate"), (10, 3, "estimate")),
+    "all was said": ((10, 5, None), (7, 3, "estimate"), (10, 5, "provider")),
+    "nobody knows": (None, (None, None, "estimate"), (None, None, None)),
+    "nobody counted": (None, None, (None, None, None)),
+}
+
+
+@pytest.mark.parametrize("case", COUNTED)
+def test_tokens_that_we_counted_ourselves(record, case):
+    usage, counted, expected = COUNTED[case]
+    call = record(usage=usage, counted=counted, attempts=[run(usage=usage)])
+    for batch in (
+        [call],
+        [call, record(attempts=[run(), run(usage=(1, 1, None))])],
+    ):  # alone, and among others
+        row = rows_of(batch)[0]
+        assert tuple(row.get(name) for name in ("input_tokens", "output_tokens", "tokens_source")) == expected
+        attempt = rows_of(batch, "attempts")[0]
+        assert (attempt.get("input_tokens"), attempt.get("output_tokens")) == expected[:2]
+
+
+def test_only_the_last_run_is_the_one_whose_tokens_were_counted(record):
+    call = record(attempts=[run(), run()], faults=[FAILED, None], usage=None, counted=(7, 3, "estimate"))
+    assert [row["input_tokens"] for row in rows_of([call], "attempts")] == [None, 7]
+
+
+def text_of(kind="prompt", position=0, name="a", *, content=None, tokens=None, redacted=0):
+    return (kind, position, name, 1, tokens, tokens and "tokenizer", content, redacted)
+
+
+def test_texts(record):
+    first = record(texts=[text_of(), text_of("system", 0, "b")])
+    later = record(
+        wall_s=first.wall_s + 1,
+        texts=[text_of("reply", content="A", tokens=1, redacted=1), text_of("prompt", 1, "b")],
+    )
+    batch = [later, record(), first]
+    fragments = sorted(rows_of(batch, "fragments"), key=lambda row: row["digest"])
+    early = "2026-11-21T12:00:00.000000Z"
+    names = ("digest", "bytes", "tokens", "tokens_source", "content", "redacted", "first_seen")
+    assert [tuple(row[name] for name in names) for row in fragments] == [
+        ("a", 1, 1, "tokenizer", "A", 1, early),
+        ("b", 1, None, None, None, 0, early),
+    ]
+    uses = {
+        (row["call_id"], row["kind"], row["position"], row["digest"])
+        for row in rows_of(batch, "call_fragments")
+    }
+    assert uses == {
+        (later.id, "reply", 0, "a"),
+        (later.id, "prompt", 1, "b"),
+        (first.id, "prompt", 0, "a"),
+        (first.id, "system", 0, "b"),
+    }
+
+
+def test_a_later_version_may_add_to_a_record(record):
+    assert inserts([[*as_json(record()), "more"]], Free())
 
 
 def test_a_text_is_hashed_as_llm_does():
@@ -197,7 +307,7 @@ def test_insert_leaves_out_what_is_empty_and_loses_nothing(numbered, columns):
 
 def written(statement):
     """The rows that a statement inserts, by column."""
-    head, marks = statement.sql.split(" VALUES ")
+    head, marks = statement.sql.partition("\n")[0].split(" VALUES ")
     names = head.split("(")[1].rstrip(")").split(",")
     plain = counting(1)
     numbers = [[int(mark[1:] or next(plain)) for mark in row.split(",")] for row in marks[1:-1].split("),(")]
@@ -222,7 +332,7 @@ class Named:
             "llm.default_plugins.openai_models",
             ("openai-compatible", "localhost"),
         ),
-        ({"base_url": "https://k:s@Proxy.example/x?key=1"}, "llm_anthropic", ("anthropic", "proxy.example")),
+        ({"base_url": "https://k:s@Proxy.example/x?key=1"}, "llm_anthropic", ("anthropic", "Proxy.example")),
         ({"api_base": None, "base_url": 7}, "llm_x", ("x", None)),
         ({"api_base": "http://[broken"}, "llm_x", ("x", None)),
     ],
@@ -230,38 +340,3 @@ class Named:
 def test_endpoints(attributes, module, expected):
     model_class = type("Model", (Named,), {"__module__": module})
     assert endpoint_of(model_class(**attributes)) == expected
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (None, None),
-        ({}, None),
-        ({"a": None}, None),
-        ({"a": 1, "b": 0.5, "c": True}, '{"a":1,"b":0.5,"c":true}'),
-        ({"a": "text", "b": ["text"], "c": 2**60}, '{"a":null,"b":null,"c":null}'),
-    ],
-)
-def test_options(options, expected):
-    assert options_json(options) == expected
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (None, None),
-        ([], None),
-        ({}, None),
-        ({"finish_reason": "stop"}, "stop"),
-        ({"stop_reason": "end_turn"}, "end_turn"),
-        ({"done_reason": "length"}, "length"),
-        ({"choices": [{"finish_reason": "tool_calls"}]}, "tool_calls"),
-        ({"candidates": [{"finishReason": "MAX_TOKENS"}]}, "MAX_TOKENS"),
-        ({"choices": []}, None),
-        ({"status": "incomplete"}, "incomplete"),
-        ({"finish_reason": 7}, None),
-        ({"finish_reason": "x" * 65}, None),
-    ],
-)
-def test_finish_reasons(answer, expected):
-    assert finish_reason(answer) == expected

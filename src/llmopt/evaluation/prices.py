@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from ..errors import ConfigurationError
-from ..middleware._prices import NANO, nano_usd_of
 from ..types import Usage
+from ..usage.prices import Pricing
+from ..usage.tokens import normalise
 from .exam import Exam
 
 __all__ = ["Estimate", "estimate_of", "usd_of"]
@@ -79,7 +79,10 @@ def usd_of(model_id: str, calls: Iterable[tuple[int, int]]) -> float | None:
     """
     if find_spec("genai_prices") is None:
         return None
-    try:
-        return sum(nano_usd_of(model_id, Usage(*tokens), None) for tokens in calls) / NANO
-    except ConfigurationError:
-        return None
+    pricing, nano_usd = Pricing(), 0
+    for tokens in calls:
+        priced = pricing.price_of(None, model_id, normalise(Usage(*tokens)))
+        if priced is None or priced.nano_usd is None:
+            return None
+        nano_usd += priced.nano_usd
+    return nano_usd / 1e9

@@ -12,7 +12,7 @@ from ..resilience._common import is_number, require
 from ..types import Call, Flow, Reply, Usage
 from ._configured import Configured, freeze, named
 from ._expected import Expectation, total_tokens
-from ._prices import NANO, Prices, check_prices, nano_usd_of
+from ._prices import NANO, NanoUsd, Prices, nano_usd
 
 Booked: TypeAlias = "list[tuple[SpendBudget, Spending]]"
 
@@ -30,9 +30,10 @@ class Budget(Configured):
         usd_per_hour: dollars, or None.
         tokens_per_day: tokens, input and output together, or None.
         tokens_per_hour: tokens, or None.
-        prices: what models cost; by default the `genai-prices` package is asked (`pip install
-            llmopt[cost]`). A model without a known price is refused: unknown is not free. Input tokens
-            that the provider has read from its prefix cache cost their own price where one is known.
+        prices: what models cost: a mapping as of `llmopt.usage.prices.Pricing`, or a function that returns
+            dollars; by default the `genai-prices` package is asked (`pip install llmopt[cost]`). A model
+            without a known price is refused: unknown is not free. Input tokens that the provider has read
+            from its prefix cache cost their own price where one is known.
 
     Raises:
         ConfigurationError: no limit is given, one is not above 0, or prices are wrong, useless, or needed and
@@ -57,6 +58,7 @@ class Budget(Configured):
     prices: Prices | None = None
     _windows: dict[str, SpendBudget] = field(init=False, repr=False, compare=False)
     _expected: Expectation = field(init=False, repr=False, compare=False)
+    _price: NanoUsd | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         limits = {
@@ -67,12 +69,12 @@ class Budget(Configured):
         if not windows:
             msg = "Budget() limits nothing: give usd_per_day, usd_per_hour, tokens_per_day or tokens_per_hour"
             raise ConfigurationError(msg)
-        if self._in_usd:
-            check_prices(self.prices)
-        elif self.prices is not None:
+        in_usd = self.usd_per_day is not None or self.usd_per_hour is not None
+        if not in_usd and self.prices is not None:
             msg = "Budget: prices= prices nothing: give usd_per_day or usd_per_hour too, or leave it out"
             raise ConfigurationError(msg)
-        freeze(self, _windows=windows, _expected=Expectation())
+        price = nano_usd(self.prices) if in_usd else None
+        freeze(self, _windows=windows, _expected=Expectation(), _price=price)
 
     def __call__(self, call: Call) -> Flow:
         """Return the flow of one call."""
@@ -119,12 +121,8 @@ class Budget(Configured):
             for budget, spending in booked:
                 budget.settle(spending, call.clock.time(), tokens=used, nano_usd=nano_usd)
 
-    @property
-    def _in_usd(self) -> bool:
-        return self.usd_per_day is not None or self.usd_per_hour is not None
-
     def _nano_usd(self, model_id: str, usage: Usage) -> int:
-        return nano_usd_of(model_id, usage, self.prices) if self._in_usd else 0
+        return 0 if self._price is None else self._price(model_id, usage)
 
     def _refusal(
         self, window: str, budget: SpendBudget, reason: str, amounts: tuple[int, int], now: float

@@ -24,6 +24,11 @@ _NUMBERED = not (3, 12) <= sys.version_info < (3, 12, 4)
 """Whether marks may have numbers: the first releases of Python 3.12 take them for names, and warn."""
 
 
+_INSERT = "INSERT OR FAIL INTO"
+"""A statement that fails leaves its first rows. To be able to take these back, SQLite would keep a copy of
+each page that a statement changes, which costs as much again where these are many: with digests."""
+
+
 class Insert(NamedTuple):
     """A statement and the parameters of each of its executions."""
 
@@ -31,16 +36,24 @@ class Insert(NamedTuple):
     parameters: list[tuple[Any, ...]]
 
 
-def insert(table: str, columns: Columns) -> list[Insert]:
+def insert(table: str, columns: Columns, otherwise: str = "") -> list[Insert]:
     """Return the statements that insert rows; the first column is what tells these apart.
 
+    Args:
+        table: the table.
+        columns: its columns that are filled.
+        otherwise: what follows the rows: ON CONFLICT ...
+
     Example:
-        >>> insert("t", {"id": [1, 2], "a": [None, None], "b": ["x", "x"], "c": [None, 3]})
-        [Insert(sql='INSERT INTO t (b,id,c) VALUES (?1,?2,?3)', parameters=[('x', 1, None), ('x', 2, 3)])]
+        >>> (inserted,) = insert("t", {"id": [1, 2], "a": [None, None], "b": ["x", "x"], "c": [None, 3]})
+        >>> inserted.sql
+        'INSERT OR FAIL INTO t (b,id,c) VALUES (?1,?2,?3)'
+        >>> inserted.parameters
+        [('x', 1, None), ('x', 2, 3)]
     """
     if not _NUMBERED:
         filled = {name: values for name, values in columns.items() if values.count(None) < len(values)}
-        sql = f"INSERT INTO {table} ({','.join(filled)}) VALUES ({','.join('?' * len(filled))})"  # noqa: S608
+        sql = f"{_INSERT} {table} ({','.join(filled)}) VALUES ({','.join('?' * len(filled))}){otherwise}"
         return [Insert(sql, list(zip(*filled.values(), strict=True)))]
     shared: dict[str, Any] = {}
     places: dict[str, int] = {}
@@ -56,13 +69,13 @@ def insert(table: str, columns: Columns) -> list[Insert]:
             places[name] = len(own)
             own.append(values)
     rows = list(zip(*own, strict=True))
-    head = f"INSERT INTO {table} ({','.join((*shared, *places))}) VALUES "  # noqa: S608 - our own names
+    head = f"{_INSERT} {table} ({','.join((*shared, *places))}) VALUES "
     common = tuple(shared.values())
     whole = len(rows) - len(rows) % ROWS
     found: list[Insert] = []
     for size, part in ((ROWS, rows[:whole]), (1, rows[whole:])):
         if part:
-            sql = head + _marks(len(shared), len(own), tuple(places.values()), size)
+            sql = head + _marks(len(shared), len(own), tuple(places.values()), size) + otherwise
             chunks = zip(*[iter(part)] * size, strict=True)
             found.append(Insert(sql, [(*common, *chain.from_iterable(chunk)) for chunk in chunks]))
     return found

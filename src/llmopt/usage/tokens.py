@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ..types import Usage
@@ -28,7 +28,7 @@ class NormalisedUsage(NamedTuple):
     reasoning: int | None = None
 
 
-def normalise(usage: Usage, provider: str | None = None) -> NormalisedUsage:
+def normalise(usage: Usage | Sequence[Any], provider: str | None = None) -> NormalisedUsage:
     """Return the token counts of a reply in one meaning.
 
     The wire format is known by the keys of the provider's own breakdown, as llm's plugins hand it on:
@@ -46,7 +46,7 @@ def normalise(usage: Usage, provider: str | None = None) -> NormalisedUsage:
     Anything else is passed on as given, with nothing claimed about caches or reasoning.
 
     Args:
-        usage: tokens as llm has them.
+        usage: tokens as llm has them: input, output, and the provider's own breakdown.
         provider: the provider's name. llm leaves zeros out of the breakdown of OpenAI's chat API, so that
             what is missing there is zero for "openai", and unknown for others.
 
@@ -76,11 +76,11 @@ def normalise(usage: Usage, provider: str | None = None) -> NormalisedUsage:
 
 
 def normalise_all(
-    usages: Sequence[Usage | None], providers: Sequence[str | None]
+    usages: Sequence[Usage | Sequence[Any] | None], providers: Sequence[str | None]
 ) -> Iterable[Sequence[int | None]]:
     """Return `normalise` of each, column by column: mostly there is nothing to normalise."""
     if None not in usages and "openai" not in providers:
-        given, output, details = zip(*cast("Sequence[Usage]", usages), strict=True)
+        given, output, details = zip(*cast("Sequence[Sequence[Any]]", usages), strict=True)
         if not any(details) and _are_counts(given) and _are_counts(output):
             nothing = (None,) * len(usages)
             return given, nothing, nothing, nothing, output, nothing
@@ -90,6 +90,42 @@ def normalise_all(
 
 
 _UNKNOWN = NormalisedUsage()
+
+
+def replace_unknown(
+    tokens: MutableMapping[str, Sequence[int | None]], counted: Sequence[Sequence[Any] | None]
+) -> list[str | None]:
+    """Put tokens that we counted ourselves where the provider said nothing, and return who counted.
+
+    Args:
+        tokens: the columns `input_tokens` and `output_tokens`, which are replaced.
+        counted: our own count of each reply, (input, output, source), or None.
+
+    Returns:
+        For each reply "provider", or our own source as soon as one of its counts is ours; None where there
+        is no count.
+
+    Example:
+        >>> tokens = {"input_tokens": [10, None], "output_tokens": [5, None]}
+        >>> replace_unknown(tokens, [None, (7, None, "estimate")]), tokens["input_tokens"]
+        (['provider', 'estimate'], (10, 7))
+    """
+    given, output = tokens["input_tokens"], tokens["output_tokens"]
+    if not any(counted):
+        told = zip(given, output, strict=True)
+        return [None if i is None and o is None else "provider" for i, o in told]
+    rows = [_replaced(*row) for row in zip(given, output, counted, strict=True)]
+    tokens["input_tokens"], tokens["output_tokens"], sources = zip(*rows, strict=True)
+    return list(sources)
+
+
+def _replaced(
+    given: int | None, output: int | None, counted: Sequence[Any] | None
+) -> tuple[int | None, int | None, str | None]:
+    our_given, our_output, source = counted or (None, None, None)
+    if (given is None and our_given is not None) or (output is None and our_output is not None):
+        return our_given if given is None else given, our_output if output is None else output, source
+    return given, output, None if given is None and output is None else "provider"
 
 
 def _are_counts(values: Sequence[Any]) -> bool:
@@ -145,9 +181,12 @@ def _gemini(details: Mapping[str, Any]) -> tuple[int | None, ...] | None:
 def _part(details: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of the breakdown, empty if it is not there."""
     part = details.get(name)
-    return cast("Mapping[str, Any]", part) if isinstance(part, Mapping) else {}
+    if part is None:
+        return _NOTHING
+    return cast("Mapping[str, Any]", part) if isinstance(part, (dict, Mapping)) else _NOTHING
 
 
+_NOTHING: Mapping[str, Any] = {}
 _GEMINI = frozenset(
     ("candidatesTokenCount", "cachedContentTokenCount", "promptTokensDetails", "thoughtsTokenCount")
 )
