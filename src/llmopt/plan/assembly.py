@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..compress import Guard, LossReport, Role
 from ..errors import ConfigurationError
+from ..usage.batches import Logs
 from .handles import Handles
 from .prefix import Profile, rules_of
 from .prompt import Brief, Order, Scene
@@ -52,6 +53,7 @@ class Memory:
     briefs: dict[tuple[str, str], Brief] = field(default_factory=dict["tuple[str, str]", Brief])
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
     ticks: int = 0
+    logs: Logs = field(default_factory=Logs)
 
     def copy(self) -> Memory:
         """Return a memory that can be assembled with, and forgotten."""

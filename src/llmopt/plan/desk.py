@@ -26,6 +26,9 @@ class Desk:
         clock: the time that all goes by.
         order: the agents in the order in which the batch lists them.
         known: plans that are there already, which the session does not know of.
+
+    Attributes:
+        wrong: what was wrong last, by agent: "invalid", "missing", "deadline", or the class of an error.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Desk:
         self._good: Counter[int] = Counter()
         self._expired = False
         self._lock = threading.Lock()
+        self.wrong: dict[AgentId, str] = {}
 
     def course(self) -> Generator[Action, Any, None]:
         """Return what a driver has to do, from the first plan to the last."""
@@ -76,6 +80,7 @@ class Desk:
                 plans, tasks = self._ended(event)
             else:
                 self._expired = True
+                self._went_wrong(self._order, "deadline")
                 plans, tasks = [], self._session.expire()
             return [*plans, *self._missing()], tasks
 
@@ -100,7 +105,7 @@ class Desk:
                 yield task
                 continue
             tier = self._office.tiers[task.tier]
-            made = yield Do(tier.fn, task.agent)
+            made = yield Do(tier.fn, task.agent, tier.within)
             with self._lock:
                 plan, more = self._helped(task, tier, made)
                 plans += [*([plan] if plan else []), *self._missing()]
@@ -109,11 +114,11 @@ class Desk:
 
     def _helped(self, task: Help, tier: Callback, made: Any) -> tuple[Plan | None, list[Task]]:
         if isinstance(made, Exception):
-            return None, self._session.ended(task, made)
+            return None, self._failed(task, made)
         try:
             steps = tier.steps(task.agent, made)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next tier is tried
-            return None, self._session.ended(task, error)
+            return None, self._failed(task, error)
         plan = self._session.helped(task, steps, self._provenance(tier.name, None, 0, 0))
         self._handed([plan] if plan else [])
         return plan, self._session.ended(task)
@@ -135,13 +140,14 @@ class Desk:
         plans, tasks = self._rows(ask, reader.close(), event.facts.call_id) if reader else ([], [])
         self._add_usage(ask, event.facts, "".join(self._said.pop(ask.number, ())))
         self._office.answered(event, self._good.pop(ask.number, 0))
-        return plans, [*tasks, *self._session.ended(ask, event.error)]
+        return plans, [*tasks, *self._failed(ask, event.error)]
 
     def _rows(self, ask: Ask, rows: Iterable[Found], call_id: str | None) -> tuple[list[Plan], list[Task]]:
         plans: list[Plan] = []
         tasks: list[Task] = []
         for row in rows:
             if row.steps is None or row.agent is None:
+                self._went_wrong([] if row.agent is None else [row.agent], "invalid")
                 self._session.fault(ask, row.agent, row.fault)
                 continue
             where = self._provenance(
@@ -153,6 +159,18 @@ class Desk:
                 self._good[ask.number] += row.agent in ask.agents
             tasks += more
         return self._handed(plans), tasks
+
+    def _failed(self, task: Task, error: Exception | None) -> list[Task]:
+        agents = task.agents if isinstance(task, Ask) else (task.agent,)
+        if error is None:
+            self._went_wrong([agent for agent in agents if agent not in self.wrong], "missing")
+        else:
+            self._went_wrong(agents, type(error).__name__)
+        return self._session.ended(task, error)
+
+    def _went_wrong(self, agents: Iterable[AgentId], word: str) -> None:
+        plans = self._session.plans
+        self.wrong.update((agent, word) for agent in agents if not (agent in plans or agent in self._known))
 
     def _handed(self, plans: list[Plan]) -> list[Plan]:
         for plan in plans:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, closing
+from contextlib import AbstractContextManager, aclosing, closing, nullcontext
 from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -46,10 +46,15 @@ class AsyncSource(Protocol):
         ...
 
 
-def drive(course: Course, source: Source) -> Generator[Plan, None, None]:
-    """Perform a batch, and yield each plan when its last byte is there."""
+_NOTHING = nullcontext()
+
+
+def drive(
+    course: Course, source: Source, around: AbstractContextManager[None] = _NOTHING
+) -> Generator[Plan, None, None]:
+    """Perform a batch inside of `around`, and yield each plan when its last byte is there."""
     result: Any = None
-    with closing(course), closing(source):
+    with around, closing(course), closing(source):
         while True:
             try:
                 action = course.send(result)
@@ -66,30 +71,34 @@ def drive(course: Course, source: Source) -> Generator[Plan, None, None]:
                 result = source.next()
 
 
-async def adrive(course: Course, source: AsyncSource) -> AsyncGenerator[Plan, None]:
-    """Perform a batch in an event loop, and yield each plan when its last byte is there."""
+async def adrive(
+    course: Course, source: AsyncSource, around: AbstractContextManager[None] = _NOTHING
+) -> AsyncGenerator[Plan, None]:
+    """Perform a batch in an event loop inside of `around`; see `drive`."""
     result: Any = None
-    async with aclosing(source):
-        while True:
-            try:
-                action = course.send(result)
-            except StopIteration:
-                return
-            result = None
-            if isinstance(action, Plan):
-                yield action
-            elif isinstance(action, Ask):
-                source.start(action)
-            elif isinstance(action, Do):
-                result = await _adone(action)
-            else:
-                result = await source.next()
+    with around:
+        async with aclosing(source):
+            while True:
+                try:
+                    action = course.send(result)
+                except StopIteration:
+                    return
+                result = None
+                if isinstance(action, Plan):
+                    yield action
+                elif isinstance(action, Ask):
+                    source.start(action)
+                elif isinstance(action, Do):
+                    result = await _adone(action)
+                else:
+                    result = await source.next()
 
 
 def _done(action: Do) -> Any:
     """Run a callable, and return what it makes or its error."""
     try:
-        made = action.fn(action.agent)
+        with action.within():
+            made = action.fn(action.agent)
     except Exception as error:  # noqa: BLE001 - the course decides what follows
         return error
     if isawaitable(made):
@@ -101,7 +110,8 @@ def _done(action: Do) -> Any:
 async def _adone(action: Do) -> Any:
     """Run a callable, await what it makes if it is async, and return that or its error."""
     try:
-        made = action.fn(action.agent)
-        return await made if isawaitable(made) else made
+        with action.within():
+            made = action.fn(action.agent)
+            return await made if isawaitable(made) else made
     except Exception as error:  # noqa: BLE001 - the course decides what follows
         return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -76,12 +77,16 @@ class Expired:
 Event: TypeAlias = "Said | Ended | Expired"
 
 
+Within: TypeAlias = "Callable[[], AbstractContextManager[None]]"
+
+
 @dataclass(frozen=True, slots=True)
 class Do:
     """Have `fn` make the plan of `agent`; the course is resumed with what it returns, or with its error."""
 
     fn: Callable[[AgentId], Any]
     agent: AgentId
+    within: Within = nullcontext
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,13 @@ class Callback:
         name: what the provenance of its plans says.
         fn: makes something of an agent.
         steps: turns that, for the agent, into the steps of a plan.
+        within: returns what surrounds the run of `fn`.
     """
 
     name: str
     fn: Callable[[AgentId], Any]
     steps: Callable[[AgentId, Any], tuple[Step, ...]]
+    within: Within = nullcontext
 
 
 def _nobody(ended: Ended, good: int) -> None:

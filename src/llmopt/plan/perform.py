@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any, cast
@@ -12,6 +12,7 @@ from ..compress import judge
 from ..errors import PlanValidationError
 from ..trace import Trace
 from ..types import Clock
+from ..usage.batches import Batch, FlushedBy
 from ..usage.record import role as usage_role
 from . import arequests, requests
 from .assembly import Assembly, Job, Memory
@@ -19,6 +20,7 @@ from .desk import Desk
 from .drive import AsyncSource, Source
 from .events import Callback, Ended, Office, Reader
 from .handles import Handle
+from .log import PlanLog
 from .quality import Outcome
 from .reading import PlanReader
 from .rows import RowFault, parse_row
@@ -35,13 +37,22 @@ class Performance:
         assembly: who is asked for, and what is said.
         memory: takes what is learned.
         clock: the time that all goes by.
+        flushed_by: what sent it off.
     """
 
-    def __init__(self, settings: Settings, assembly: Assembly, memory: Memory, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        assembly: Assembly,
+        memory: Memory,
+        clock: Clock,
+        flushed_by: FlushedBy = "demand",
+    ) -> None:
         self._settings = settings
         self._assembly = assembly
         self._memory = memory
         self._prompts: dict[int, str] = {}
+        self._batch = Batch(clock.time(), flushed_by)
         jobs = assembly.jobs
         session = Session(
             [job.schedule for job in jobs],
@@ -54,6 +65,7 @@ class Performance:
         count = jobs[0].scene.brief.counter.count if jobs else len
         office = Office(self._reader, count, self._sent, self._keep, callbacks, self._answered)
         self.desk = Desk(session, office, clock, list(assembly.seen), assembly.known)
+        self.log = PlanLog(self._batch, settings, assembly, self.desk, memory.logs)
 
     def source(self, deadline_s: float | None) -> Source:
         """Return what performs the requests in this thread, or in threads."""
@@ -98,9 +110,11 @@ class Performance:
     def _sent(self, ask: Ask) -> str:
         return f"{self._job(ask).scene.brief.system}\n{self._text(ask)}"
 
-    def _labels(self, ask: Ask) -> AbstractContextManager[None]:
+    @contextmanager
+    def _labels(self, ask: Ask) -> Generator[None, None, None]:
         role = self._job(ask).role
-        return usage_role(role) if role else nullcontext()
+        with self._batch.calls(), usage_role(role) if role else nullcontext():
+            yield
 
     def _enough(self, ask: Ask) -> bool:
         return not self.desk.wants_more(ask)
@@ -132,7 +146,7 @@ class Performance:
             seen = self._assembly.seen[agent]
             return tier(seen.agent) if takes_one else tier(seen.agent, seen.snapshot)
 
-        return Callback(name_of(tier), help_out, self._steps)
+        return Callback(name_of(tier), help_out, self._steps, self._batch.calls)
 
     def _steps(self, agent: AgentId, made: Any) -> tuple[Step, ...]:
         """Turn what a fallback has made into steps: a plan, steps, or what a row would hold."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ..errors import ConfigurationError
 from ..tokens import TokenCounter
 from ..tokens import counter as counter_for
+from ..usage.batches import FlushedBy
 from ._text import compact
 from .assembly import Memory, Seen, assemble
 from .batch import AsyncBatch, Batch
@@ -85,7 +86,7 @@ class Planner:
         seen = [self._seen_now(agent) for agent in agents]
         performance = self._performance(seen)
         source = performance.source(deadline_s or self._settings.deadline_s)
-        return Batch(drive(performance.desk.course(), source), performance.desk)
+        return Batch(drive(performance.desk.course(), source, performance.log), performance.desk)
 
     def abatch(self, agents: Iterable[Any], *, deadline_s: float | None = None) -> AsyncBatch:
         """Return the plans of many agents in an event loop, asyncio's or trio's; see `batch`.
@@ -132,22 +133,23 @@ class Planner:
     def _gatherer(self) -> Gatherer:
         from .gather import Gatherer
 
-        return Gatherer(self._aplans, self._settings.gather_s)
+        return Gatherer(partial(self._aplans, flushed_by="time"), self._settings.gather_s)
 
     async def _begin(
         self, agents: Sequence[Any], deadline_s: float | None
     ) -> tuple[AsyncGenerator[Plan, None], Desk]:
         performance = self._performance([await self._seen_soon(agent) for agent in agents])
         source = performance.asource(deadline_s or self._settings.deadline_s)
-        return adrive(performance.desk.course(), source), performance.desk
+        return adrive(performance.desk.course(), source, performance.log), performance.desk
 
-    def _aplans(self, seen: Sequence[Seen]) -> AsyncGenerator[Plan, None]:
-        performance = self._performance(seen)
-        return adrive(performance.desk.course(), performance.asource(self._settings.deadline_s))
+    def _aplans(self, seen: Sequence[Seen], flushed_by: FlushedBy = "demand") -> AsyncGenerator[Plan, None]:
+        performance = self._performance(seen, flushed_by)
+        source = performance.asource(self._settings.deadline_s)
+        return adrive(performance.desk.course(), source, performance.log)
 
-    def _performance(self, seen: Sequence[Seen]) -> Performance:
+    def _performance(self, seen: Sequence[Seen], flushed_by: FlushedBy = "demand") -> Performance:
         assembly = assemble(self._settings, self._memory, seen, self.counter)
-        return Performance(self._settings, assembly, self._memory, self._settings.clock)
+        return Performance(self._settings, assembly, self._memory, self._settings.clock, flushed_by)
 
     def _seen_now(self, agent: Any) -> Seen:
         snapshot = self._snapshot(agent)
