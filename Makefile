@@ -4,6 +4,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 VENV    ?= .venv
 WORKERS ?= 2
 CASES   ?= 1000000
+KILLS   ?= 10000
 BENCH   ?= $(filter-out benchmarks/_% benchmarks/tokens_%,$(wildcard benchmarks/*.py))
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
@@ -16,7 +17,7 @@ PEERS   := $(VENV)-bench/.peers
 LITELLM := $(VENV)-litellm/.peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix fuzz bench docs constraints clean
+.PHONY: help demo test check fix fuzz crash bench docs constraints clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ bench: $(PEERS) $(LITELLM)  ## measure anew what the documentation quotes; BENCH
 
 fuzz: $(DEV) $(SELF)  ## the plan parser against orjson; CASES=1000000
 	$(BIN)/python tests/stream/fuzz.py --cases $(CASES)
+
+crash: $(DEV) $(SELF)  ## kill processes that write the usage log, and count what is in it; KILLS=10000
+	$(BIN)/python tests/usage/crash.py --kills $(KILLS)
 
 docs: $(DEV) $(SELF)  ## build the documentation into site/
 	$(BIN)/zensical build --strict --clean

@@ -15,6 +15,7 @@ import _table_overhead as overhead
 import _table_parsing as parsing
 import _table_planning as planning
 import _table_tokens as tokens
+import _table_usage as usage
 from _markdown import Results, grid, kept, paragraph, section
 from _measure import RECORD, RESULTS, ROOT
 
@@ -29,6 +30,7 @@ PAGES = {
     "Parsing": parsing.page,
     "Planning": planning.page,
     "Overhead": overhead.page,
+    "Usage log": usage.page,
 }
 
 
@@ -41,7 +43,7 @@ def readme(results: Results) -> str:
     """Return the most telling figures of all; what was not measured is left out."""
     rows = [
         *tokens.readme(results),
-        *kept((*parsing.IN_README, *planning.IN_README, *overhead.IN_README), results),
+        *kept((*parsing.IN_README, *planning.IN_README, *overhead.IN_README, *usage.IN_README), results),
     ]
     if not rows:
         return "Nothing has been measured here yet: `make bench`."

@@ -12,7 +12,8 @@ import pytest
 
 from llmopt.cache.sqlite import SQLiteStore
 from llmopt.forks import Forks
-from llmopt.usage.outbox import Outbox
+from llmopt.usage.settings import Settings
+from llmopt.usage.writer import Writer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
@@ -58,15 +59,22 @@ def use_sqlite():
     connection.close()
 
 
-def test_no_child_hangs_while_a_log_is_written(tmp_path):
-    box = Outbox(str(tmp_path / "usage.db"))
+@pytest.fixture(params=["process", "none"])
+def log(tmp_path, request):
+    log = Writer(str(tmp_path / "usage.db"), Settings(durability=request.param))
+    yield log
+    log.drainer.close()
 
-    def work():
-        with box._writing:
-            box._sink.write([])
-            box._sink.close()
 
-    with Busy(work):
+def write(log):
+    """Log a loss, and have it in the database, which is closed again."""
+    assert log.put(b'["drop",0,%d,"nothing",1]' % os.getpid())
+    assert log.flush(PATIENCE_S)
+    log.drainer.drain.close(PATIENCE_S)
+
+
+def test_no_child_hangs_while_a_log_is_written(log):
+    with Busy(lambda: write(log)):
         assert [status_of_child(use_sqlite) for _ in range(FORKS)] == [0] * FORKS
 
 
@@ -97,19 +105,13 @@ def test_what_a_child_writes_is_not_lost(tmp_path):
     store.close()
 
 
-def test_what_a_child_logs_is_not_lost(tmp_path):
-    box = Outbox(str(tmp_path / "usage.db"))
-
-    def write(box):
-        with box._writing:
-            box._sink.write([])
-            box._sink.close()
-            box._sink._introduced = False
-
-    with Busy(lambda: write(box)):
-        assert [status_of_child(lambda: write(box)) for _ in range(FORKS)] == [0] * FORKS
-    connection = sqlite3.connect(box.path)
-    assert connection.execute("SELECT count(DISTINCT pid) FROM processes").fetchone() == (FORKS + 1,)
+def test_what_a_child_logs_is_not_lost(log):
+    with Busy(lambda: write(log)):
+        assert [status_of_child(lambda: write(log)) for _ in range(FORKS)] == [0] * FORKS
+    write(log)
+    connection = sqlite3.connect(log.path)
+    for table in ("processes", "drops"):
+        assert connection.execute(f"SELECT count(DISTINCT pid) FROM {table}").fetchone() == (FORKS + 1,)  # noqa: S608
     connection.close()
 
 

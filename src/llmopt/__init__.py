@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import evaluation as evaluation
     from . import plan as plan
+    from . import report as report
     from . import stream as stream
     from . import testing as testing
     from . import tokens as tokens
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .middleware.timeout import Timeout as Timeout
     from .middleware.usage_log import UsageLog as UsageLog
     from .plan.decorator import planner as planner
+    from .report import analyze_usage as analyze_usage
     from .types import Call as Call
     from .types import Reply as Reply
     from .types import Run as Run
@@ -65,6 +67,7 @@ _NAMES = {
     "Timeout": "middleware.timeout",
     "UsageLog": "middleware.usage_log",
     "Wait": "types",
+    "analyze_usage": "report",
     "default_stack": "wrapping.default",
     "cache_control": "middleware.cache",
     "planner": "plan.decorator",
@@ -73,7 +76,7 @@ _NAMES = {
     "with_messages": "chain.compat",
     "wrap": "wrapping",
 }
-_ROOMS = ("compress", "errors", "evaluation", "plan", "stream", "testing", "tokens", "types", "usage")
+_ROOMS = ("compress", "errors", "evaluation", "plan", "report", "stream", "testing", "tokens", "types", "usage")
 
 __all__ = [
     "Budget",
@@ -93,6 +96,7 @@ __all__ = [
     "Timeout",
     "UsageLog",
     "Wait",
+    "analyze_usage",
     "cache_control",
     "compress",
     "default_stack",
@@ -101,6 +105,7 @@ __all__ = [
     "plan",
     "planner",
     "prefix_report",
+    "report",
     "stream",
     "testing",
     "tokens",

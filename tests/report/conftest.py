@@ -24,22 +24,25 @@ class SmallLog:
         self.path = path
         self.number = count(1)
         self.version = version
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            if version == 1:
-                for statement in statements(1):
-                    connection.execute(statement)
-            else:
-                migrate(connection)
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = MEMORY")
+        self.connection.execute("PRAGMA synchronous = OFF")
+        if version == 1:
+            for statement in statements(1):
+                self.connection.execute(statement)
+        else:
+            migrate(self.connection)
 
     def insert(self, table, **row):
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-            marks = ", ".join("?" * len(row))
-            connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        marks = ", ".join("?" * len(row))
+        self.connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
         return row
 
     def price(self, number=1, model="m", **nano):
         text = json.dumps({**PRICES, **nano})
-        self.insert("prices", id=number, provider="p", model=model, valid_from="2026-01-01", nano_usd_json=text)
+        self.insert(
+            "prices", id=number, provider="p", model=model, valid_from="2026-01-01", nano_usd_json=text
+        )
 
     def call(self, *, runs=None, texts=(), **given):
         """Add a call and its runs: one that answered, unless others are given as rows."""
@@ -60,8 +63,17 @@ class SmallLog:
             **given,
         }
         self.insert("calls", **call)
-        own = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd_nano", "price_id")
-        answer = {name: call[name] for name in own if name in call and (self.version > 1 or name != "price_id")}
+        own = (
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "cost_usd_nano",
+            "price_id",
+        )
+        answer = {
+            name: call[name] for name in own if name in call and (self.version > 1 or name != "price_id")
+        }
         rows = [answer] if runs is None and call["attempts"] else runs or ()
         for n, row in enumerate(rows, 1):
             kept = {"model": call["model_requested"], "started_at": call["started_at"], "status": "ok", **row}
@@ -76,7 +88,9 @@ class SmallLog:
 
     def served(self, outcome="hit", **given):
         """Add a call that llmopt's own cache answered."""
-        return self.call(attempts=0, cache_outcome=outcome, duration_ms=0.2, ttft_ms=0.1, cost_usd_nano=0, **given)
+        return self.call(
+            attempts=0, cache_outcome=outcome, duration_ms=0.2, ttft_ms=0.1, cost_usd_nano=0, **given
+        )
 
     def refused(self, kind="too_many_requests", *, retried=True, **given):
         """Add a call whose first run failed."""
@@ -90,13 +104,17 @@ class SmallLog:
 
 @pytest.fixture
 def small_log(tmp_path):
-    return SmallLog(tmp_path / "small.db")
+    log = SmallLog(tmp_path / "small.db")
+    yield log
+    log.connection.close()
 
 
 @pytest.fixture
 def old_log(tmp_path):
     """A log as the first version of the schema has it."""
-    return SmallLog(tmp_path / "old.db", version=1)
+    log = SmallLog(tmp_path / "old.db", version=1)
+    yield log
+    log.connection.close()
 
 
 @pytest.fixture(scope="session")

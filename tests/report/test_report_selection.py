@@ -40,7 +40,9 @@ def test_periods(text, since, until):
     assert period(text, NOW) == Selection(text, stamped(since), stamped(until))
 
 
-@pytest.mark.parametrize("text", ["", "soon", "7", "7y", "2026-13-01", "before:", "before:soon", "a..b", "x:y"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "7", "7y", "2026-13-01", "before:", "before:soon", "a..b", "x:y"]
+)
 def test_what_is_no_period_is_refused_with_what_would_be_one(text):
     with pytest.raises(ConfigurationError, match=r"2026-11-21"):
         period(text, NOW)

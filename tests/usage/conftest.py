@@ -7,33 +7,34 @@ from itertools import count as counting
 
 import pytest
 
-from llmopt.types import Attempt, Usage
-from llmopt.usage.record import Labels, Record
+from llmopt.usage.record import Record
 
 NUMBERS = counting()
 NOON_S = 1_795_262_400.0  # 2026-11-21T12:00:00Z
 
 
-class Model:
-    model_id = "m-1"
-    needs_key = "openai"
-
-
 def make_record(**changes) -> Record:
     """A call of one attempt that went well, 100 ms long, the first event after 40 ms."""
     ulid = f"01{next(NUMBERS):024d}"
-    usage = Usage(10, 5)
-    attempt = Attempt("m-1", 50.01, first_event_at=50.04, ended_at=50.1, usage=usage)
+    usage = (10, 5, None)
     record = Record(
         id=ulid,
         turn_id=ulid,
-        model=Model(),
-        options_json=None,
-        fragments=None,
+        trace_id=None,
+        parent_id=None,
         conversation_id=None,
+        batch_id=None,
+        provider="openai",
+        host=None,
+        model_id="m-1",
+        options_json=None,
+        prompt_digest=None,
+        texts=None,
         stream=True,
         limit_s=None,
-        labels=Labels(),
+        role=None,
+        agent=None,
+        tags_json=None,
         wall_s=NOON_S,
         began_s=50.0,
         ended_s=50.1,
@@ -42,7 +43,8 @@ def make_record(**changes) -> Record:
         resolved_model=None,
         finish_reason=None,
         usage=usage,
-        attempts=[attempt],
+        counted=None,
+        attempts=[("m-1", 50.01, 0.0, 50.04, 50.1, usage)],
         faults=None,
         notes=None,
     )

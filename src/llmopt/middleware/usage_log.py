@@ -2,47 +2,62 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ..errors import Abandoned, ConfigurationError
-from ..resilience.classify import error_class, http_status, retry_after_s
-from ..types import Attempt, Call, Flow, Reply, Run
-from ..usage.record import WHOM, Fault, Labels, Values, finish_reason, fragments_of
-from ..usage.values import options_json
-from ._configured import Configured
+from ..errors import StoreError
+from ..types import Attempt, Call, Event, Flow, Reply, Run, text_of
+from ._configured import Configured, freeze
+from ._usage_log_arguments import check, key_bytes, shown
+from ._usage_log_faults import fault_of, faults_of
 
 if TYPE_CHECKING:
-    from ..usage.registry import Writer
+    from ..usage.prices import UserPrices
+    from ..usage.recorder import Begun, Content, Recorder
+    from ..usage.settings import Durability
+    from ..usage.writer import Writer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UsageLog(Configured):
     """Writes one row per call and one per attempt into a SQLite file, for every outcome.
 
     Success, failure, cancellation, a stream that its consumer closed, and an answer out of a cache are told
-    apart. Kept are times, tokens, model, role, and what the other middlewares did; no text of a prompt or a
-    reply, and no message of an error. Put it first in the chain, so that it sees all that happens inside.
+    apart. Kept are times, tokens, prices, models, roles, what the other middlewares did, and digests of
+    texts; no message of an error, and no text of a prompt or a reply unless `content` asks for it. What is or
+    may be a secret is taken out of everything that is written. Put it first in the chain: it then sees all
+    that happens.
 
-    A background thread writes; the call itself pays for an append. Records of the last moment
-    (`llmopt.usage.outbox.LINGER_S`) are lost if the process is killed; its ordinary end waits for them.
+    The call pays for one append to a file in `<path>-spool/`, which a thread moves into the database.
 
     Args:
         path: the file; None stands for `llmopt/usage.db` in llm's user folder, looked up at the first call.
-            Logs with one path share one writer.
+            Logs with one path share one writer, and have to agree on how it keeps its records: on
+            `durability`, `prices`, `keep_days`, `keep_content_days` and `max_bytes`.
         role: the role that the calls are made in, unless `llmopt.usage.role(...)` says otherwise.
         agent: the agent that they are made for, unless `llmopt.usage.agent(...)` says otherwise.
         tags: what else is to stand in the rows, by name.
-        strict: a call that went well fails with StoreError when its row cannot be written, and waits for
-            that. Without it a fault of the log is counted and logged once.
+        strict: a call that went well fails with StoreError when its row cannot be appended. Without it a
+            fault of the log is counted and logged once.
+        durability: what a row survives from the end of its call on: the death of the "process", a loss of
+            "power" (it waits for the disk), or "none".
+        content: texts of prompts and replies that are kept: None; "redacted", without secrets, passwords and
+            e-mail addresses; or "full", without keys of providers, tokens and known secrets.
+        secrets: values that must never be written, of 8 characters or more, beside those that are known
+            anyway: secret environment variables, llm's stored keys, those of the model and of the call.
+        digest_key: a key (16 bytes or more) for the digests of texts, so that nobody finds short ones by
+            guessing. They then join no other log.
+        prices: dollars per million tokens by model id, `(input, output[, cache read[, cache write]])`, for
+            models that the `genai-prices` package does not know, or not rightly.
+        keep_days: days after which rows are removed, their daily sums excepted.
+        keep_content_days: days after which texts are removed.
+        max_bytes: size of the file above which the oldest rows are removed.
 
     Raises:
-        ConfigurationError: an argument is wrong.
+        ConfigurationError: an argument is wrong, or another log of the same file has other ones.
 
     Example:
         >>> import llmopt
@@ -59,25 +74,43 @@ class UsageLog(Configured):
     agent: str | None = field(default=None, kw_only=True)
     tags: Mapping[str, Any] | None = field(default=None, kw_only=True, hash=False)
     strict: bool = field(default=False, kw_only=True)
-    _labels: Labels = field(init=False, repr=False, compare=False)
-    _writer: Writer | None = field(init=False, repr=False, compare=False, default=None)
+    durability: Durability = field(default="process", kw_only=True)
+    content: Content | None = field(default=None, kw_only=True)
+    secrets: Sequence[str] = field(default=(), kw_only=True, hash=False)
+    digest_key: str | bytes | None = field(default=None, kw_only=True)
+    prices: UserPrices | None = field(default=None, kw_only=True, hash=False)
+    keep_days: float | None = field(default=None, kw_only=True)
+    keep_content_days: float | None = field(default=None, kw_only=True)
+    max_bytes: int | None = field(default=None, kw_only=True)
+    _recorder: Recorder = field(init=False, compare=False)
+    _writer: Writer | None = field(init=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        _require(is_path(self.path), "path", self.path, "the path of a file, or None")
-        for name in ("role", "agent"):
-            value = getattr(self, name)
-            _require(value is None or (isinstance(value, str) and value), name, value, "a name, or None")
-        _require(are_tags(self.tags), "tags", self.tags, "texts, numbers or truth values by name, or None")
-        tags_json = json.dumps(dict(self.tags), ensure_ascii=False) if self.tags else None
-        object.__setattr__(self, "_labels", Labels(self.role, self.agent, tags_json))
+        check(self)
+        from ..usage.recorder import Recorder
+
+        recorder = Recorder(
+            role=self.role,
+            agent=self.agent,
+            tags=self.tags,
+            content=self.content,
+            secrets=self.secrets,
+            digest_key=key_bytes(self.digest_key),
+        )
+        freeze(self, _recorder=recorder)
+        if self.path is not None:
+            self._find()
+
+    def __repr__(self) -> str:
+        return self._recorder.clean(f"UsageLog({shown(self)})")
 
     def stats(self) -> dict[str, int]:
-        """Return counters of the file's writer in this process: `written`, `queued`, `failed`, `helped`.
+        """Return counters of the file's writer in this process.
 
-        `helped` are batches that threads of callers wrote, because the background thread could not keep up.
+        `written` records are as safe as was asked for, `lightened` ones among them went without their texts,
+        `failed` ones are lost, and `undrained_bytes` are not in the database yet. See `usage.writer.Writer`.
         """
-        names = ("written", "queued", "failed", "helped")
-        return {name: 0 if self._writer is None else getattr(self._writer.outbox, name) for name in names}
+        return dict((self._writer or self._find()).stats())
 
     def __call__(self, call: Call) -> Flow:
         """Return the flow that logs `call`."""
@@ -89,137 +122,89 @@ class UsageLog(Configured):
             return
         trace.log = writer
         runs = trace.record()
-        earlier, whom = len(runs), WHOM.get()
-        labels = self._labels if whom is None else self._labels_of(whom)
-        wall_s, began_s = clock.time(), clock.monotonic()
+        earlier = len(runs)
+        begun = self._recorder.begin(call, writer)
+        said: list[str] | None = None if self.content is None else []
+        began_s = clock.time(), clock.monotonic()
         try:
-            reply = yield call
+            reply = yield call if said is None else call.tap(_listener(said))
         except BaseException as error:
             trace.log = outer
-            times_s = (wall_s, began_s, clock.monotonic())
-            try:
-                writer.put(record_of(call, labels, times_s, runs[earlier:], error))
-            except Exception as fault:  # noqa: BLE001 - it is the model's error that is to be raised
-                writer.outbox.lose(1, fault)
+            ended = (
+                call,
+                begun,
+                (*began_s, clock.monotonic()),
+                runs[earlier:] if earlier else runs,
+                said,
+                error,
+            )
+            if self.durability == "power" and not isinstance(error, GeneratorExit):
+                yield Run(
+                    partial(self._write, writer, *ended)
+                )  # the disk is waited for, not by an event loop
+            else:
+                self._write(writer, *ended)
             raise
         trace.log = outer
-        times_s = (wall_s, began_s, clock.monotonic())
-        if self.strict:
-            record = record_of(call, labels, times_s, runs[earlier:], reply)
-            yield Run(partial(writer.outbox.write_now, record))
-            return
+        times_s = (*began_s, clock.monotonic())
+        if self.durability == "power":
+            kept = yield Run(
+                partial(
+                    self._write,
+                    writer,
+                    call,
+                    begun,
+                    times_s,
+                    runs[earlier:] if earlier else runs,
+                    said,
+                    reply,
+                )
+            )
+        else:
+            kept = self._write(writer, call, begun, times_s, runs[earlier:] if earlier else runs, said, reply)
+        if self.strict and not kept:
+            raise StoreError(f"{writer.path} could not be written: {writer.fault or 'see the log'}")
+
+    def _write(  # noqa: PLR0917 - what there is to be known of a call that has ended
+        self,
+        writer: Writer,
+        call: Call,
+        begun: Begun,
+        times_s: tuple[float, float, float],
+        runs: Sequence[Attempt],
+        said: Sequence[str] | None,
+        outcome: Reply | BaseException,
+    ) -> bool:
+        """Write the record of a call. Return whether it is as safe as was asked for; never raise."""
         try:
-            writer.put(record_of(call, labels, times_s, runs[earlier:], reply))
-        except Exception as fault:  # noqa: BLE001 - the call itself went well
-            writer.outbox.lose(1, fault)
+            reply, fault = (outcome, None) if isinstance(outcome, Reply) else (None, fault_of(outcome))
+            faults = faults_of(runs) if len(runs) != 1 or runs[0].error is not None else None
+            text = "".join(said) if said else None
+            return writer.put(
+                *self._recorder.payloads(call, begun, times_s, runs, faults, fault, reply, text)
+            )
+        except Exception as error:  # noqa: BLE001 - the log's own fault, which is not the call's
+            writer.lose(type(error).__name__)
+            return False
 
     def _find(self) -> Writer:
         from ..usage.registry import REGISTRY
+        from ..usage.settings import Settings
 
-        writer = REGISTRY.writer(self.path)
-        object.__setattr__(self, "_writer", writer)
+        settings = Settings(
+            self.durability, self.prices, self.keep_days, self.keep_content_days, self.max_bytes
+        )
+        writer = REGISTRY.writer(self.path, settings)
+        freeze(self, _writer=writer)
         return writer
 
-    def _labels_of(self, whom: Labels) -> Labels:
-        own = self._labels
-        return Labels(whom.role or own.role, whom.agent or own.agent, own.tags_json)
 
+def _listener(said: list[str]) -> Callable[[Event], None]:
+    """Return what keeps the text of the events that pass."""
 
-def record_of(
-    call: Call,
-    labels: Labels,
-    times_s: tuple[float, float, float],
-    runs: list[Attempt],
-    outcome: Reply | BaseException,
-) -> Values:
-    """Return the `Record` of a call. The call waits for this, so nothing is looked at that can wait."""
-    faults = None
-    if len(runs) != 1 or runs[0].error is not None:
-        runs, faults = without_errors(runs)
-    fault, source, resolved_model, reason, usage = answer_of(outcome)
-    prompt, conversation, limits, turn_id = call.prompt, call.conversation, call.limits, call.response.id
-    wall_s, began_s, ended_s = times_s
-    noted = call.trace.noted
-    return (
-        turn_id,
-        turn_id,
-        call.model,
-        options_json(prompt.options),
-        fragments_of(prompt) if prompt.fragments or prompt.system_fragments else None,
-        None if conversation is None else conversation.id,
-        call.stream,
-        None if limits is None else limits.total_s,
-        labels,
-        wall_s,
-        began_s,
-        ended_s,
-        fault,
-        source,
-        resolved_model,
-        reason,
-        usage,
-        runs,
-        faults,
-        {**noted} if noted else None,
-    )
+    def listen(event: Event) -> None:
+        text = text_of(event)
+        if text:
+            said.append(text)
 
-
-def answer_of(outcome: Reply | BaseException) -> Values:
-    """Return the fault of a record, and the source, model, finish reason and usage of its answer."""
-    if not isinstance(outcome, Reply):
-        return fault_of(outcome), None, None, None, None
-    raw = outcome.response_json
-    reason = None if raw is None else finish_reason(raw)
-    return None, outcome.source, outcome.resolved_model, reason, outcome.usage
-
-
-def without_errors(runs: list[Attempt]) -> tuple[list[Attempt], list[Fault | None]]:
-    """Return copies of the attempts and what is kept of their errors, which hold on to frames and prompts."""
-    faults = [None if run.error is None else fault_of(run.error) for run in runs]
-    return [run._replace(error=None) for run in runs], faults
-
-
-def fault_of(error: BaseException) -> Fault:
-    """Return what is kept of an error.
-
-    Example:
-        >>> fault_of(TimeoutError("the prompt was ..."))
-        Fault(status='error', type='TimeoutError', kind='timeout', http_status=None, retry_after_ms=None)
-    """
-    if isinstance(error, Abandoned):
-        error = error.__cause__ or GeneratorExit()
-    if isinstance(error, GeneratorExit):
-        return Fault("abandoned")
-    cls = type(error)
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    if not isinstance(error, Exception):
-        return Fault("cancelled", name)
-    pause_s = retry_after_s(error)
-    return Fault(
-        "error", name, error_class(error), http_status(error), None if pause_s is None else pause_s * 1000
-    )
-
-
-def is_path(value: object) -> bool:
-    """Tell whether this can be the file of a log. A database in memory cannot: it dies with its owner."""
-    try:
-        name = os.fspath(cast("str", value))
-    except TypeError:
-        return value is None
-    return type(name) is str and name not in ("", ":memory:") and "\0" not in name
-
-
-def are_tags(value: object) -> bool:
-    """Tell whether these are tags that JSON can hold."""
-    if not isinstance(value, Mapping):
-        return value is None
-    tags = cast("Mapping[object, object]", value)
-    return all(
-        isinstance(name, str) and (isinstance(tag, (str, int)) or (isinstance(tag, float) and isfinite(tag)))
-        for name, tag in tags.items()
-    )
-
-
-def _require(ok: object, name: str, value: object, right: str) -> None:
-    if not ok:
-        raise ConfigurationError(f"UsageLog: {name}={value!r} is wrong: it must be {right}")
+    return listen

@@ -215,4 +215,6 @@ def wilson(valid: int, judged: int) -> tuple[float, float]:
     centre = share + z2 / (2 * judged)
     spread = _Z_95 * sqrt(share * (1 - share) / judged + z2 / (4 * judged * judged))
     scale = 1 + z2 / judged
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low = (centre - spread) / scale if valid else 0.0
+    high = (centre + spread) / scale if valid < judged else 1.0
+    return low, high

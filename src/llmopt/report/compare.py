@@ -162,7 +162,7 @@ def _side(log: Log, selection: Selection) -> _Side:
     if first is None:
         return _Side((), ())
     calls = ceil((last - first + 1) / BLOCKS)
-    blocks = (_block(cells) for cells, *_ in read(log, selection, pieces(log, selection, calls)))
+    blocks = (_block(part.cells) for part in read(log, selection, pieces(log, selection, calls)))
     found = batches(log, selection)
     size = ceil(len(found) / BLOCKS)
     parts = [found[start : start + size] for start in range(0, len(found), size)] if found else []

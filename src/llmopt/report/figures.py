@@ -14,7 +14,7 @@ from .log import Log
 from .pricing import NANO
 from .runs import Billed
 from .selection import Selection
-from .tally import Cell, Sums, added
+from .tally import Cell, Sums
 from .types import Figures, Latency
 
 __all__ = ["NOBODY", "Ledger", "Rolled", "rolled", "times_by"]
@@ -50,6 +50,13 @@ class Rolled(NamedTuple):
     cost_nano: int | None
     sums: Sums
 
+    def as_billed(self) -> Billed:
+        """Return what they were billed."""
+        told = 0 if self.sums.input is None else self.runs
+        unpriced, priced = (told, 0) if self.cost_nano is None else (0, self.runs)
+        counts = self.runs, told, unpriced, priced
+        return Billed(self.day, "", self.model, None, *counts, self.cost_nano, self.sums)
+
 
 def rolled(log: Log, selection: Selection) -> list[Rolled]:
     """Return the sums of the days that begin in the period of a selection."""
@@ -76,8 +83,10 @@ class _Account:
     served: int = 0
     missed: int = 0
     runs: int = 0
+    told: int = 0
     unpriced: int = 0
-    cost_nano: int | None = None
+    priced: int = 0
+    cost_nano: int = 0
     sums: Sums = field(default_factory=Sums)
 
     def count(self, cell: Cell) -> None:
@@ -87,16 +96,23 @@ class _Account:
         self.served += cell.counts.served
         self.missed += cell.counts.miss
 
-    def bill(self, runs: int, unpriced: int, cost_nano: int | None, sums: Sums) -> None:
+    def bill(self, row: Billed) -> None:
         """Add what was billed."""
-        self.runs += runs
-        self.unpriced += unpriced
-        self.cost_nano = added(self.cost_nano, cost_nano)
-        self.sums = self.sums.plus(sums)
+        self.runs += row.runs
+        self.told += row.told
+        self.unpriced += row.unpriced
+        self.priced += row.priced
+        self.cost_nano += row.cost_nano or 0
+        self.sums = self.sums.plus(row.sums)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What is known of the price; nothing was run, nothing is to be paid."""
+        return self.cost_nano / NANO if self.priced or (self.calls and not self.runs) else None
 
     def figures(self, name: str, durations: Times, ttfts: Times) -> Figures:
         """Return it as part of a report."""
-        sums = self.sums if self.runs else Sums()
+        sums = self.sums if self.told else Sums()
         return Figures(
             name,
             self.calls,
@@ -110,7 +126,7 @@ class _Account:
             sums.write,
             sums.output,
             sums.reasoning,
-            None if self.cost_nano is None else self.cost_nano / NANO,
+            self.cost_usd,
             *percentiles(durations, (0.5, 0.95)),
             *percentiles(ttfts, (0.5, 0.95)),
         )
@@ -196,12 +212,12 @@ class Ledger:
         for cell in self.cells:
             accounts[name(cell)].count(cell)
         for billed in self.billed:
-            accounts[name(billed)].bill(billed.runs, billed.unpriced, billed.cost_nano, billed.sums)
+            accounts[name(billed)].bill(billed)
         for row in self.rolled:
             account = accounts[name(row)]
             account.calls += row.calls
             account.ok += row.ok
-            account.bill(row.runs, row.runs if row.cost_nano is None else 0, row.cost_nano, row.sums)
+            account.bill(row.as_billed())
         return accounts
 
 

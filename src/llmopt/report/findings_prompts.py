@@ -168,14 +168,14 @@ def uncompressed(facts: Facts) -> Iterator[Finding]:
             roles[call.role].append(call)
     shrinks_by, is_measured = _shrinks_by(facts)
     for role, calls in sorted(roles.items()):
-        plain = [call for call in calls if not call.is_shrunk]
+        plain = [call for call in calls if call.tokens_before is None]
         own = [_own_tokens(call, facts, tokens) for call in plain]
         mean = sum(own) / len(own) if own else 0.0
-        number = round(len(plain) * facts.sample.of / len(facts.sample.calls))
+        number = round(len(plain) * facts.sample.of / len(facts.sample.recent))
         if mean < OWN_TOKENS or len(plain) < UNSHRUNK_SHARE * len(calls) or number < LEAST_CALLS:
             continue
         price = mean_price(plain, facts.prices)
-        saved = shrinks_by * mean * number * len(facts.sample.calls) / len(facts.sample.recent)
+        saved = shrinks_by * mean * number
         yield Finding(
             "uncompressed",
             f"{role or 'Without a role'}: prompts have {mean:,.0f} tokens of their own and are sent as they "
@@ -183,7 +183,7 @@ def uncompressed(facts: Facts) -> Iterator[Finding]:
             {
                 "role": role or "-",
                 "own_tokens_per_call": mean,
-                "recent_calls": number,
+                "calls_at_the_present_rate": number,
                 "saved_share": shrinks_by,
                 "saved_share_is_from": "other calls of this log" if is_measured else "a rule of thumb",
             },
@@ -202,9 +202,9 @@ def _own_tokens(call: Sampled, facts: Facts, tokens: dict[str, int]) -> int:
 
 def _shrinks_by(facts: Facts) -> tuple[float, bool]:
     """Return the share of input tokens that compression takes, and whether this log has shown it."""
-    cells = [cell for cell in facts.ledger.cells if cell.shrunk]
-    taken, left = sum(cell.shrunk or 0 for cell in cells), total(cell.ran for cell in cells).input or 0
-    return (taken / (taken + left), True) if taken else (SHRINKS_BY, False)
+    before = sum(call.tokens_before or 0 for call in facts.sample.calls)
+    after = sum(call.tokens_after or 0 for call in facts.sample.calls)
+    return (1 - after / before, True) if after < before else (SHRINKS_BY, False)
 
 
 def prefix_loss(facts: Facts) -> Iterator[Finding]:

@@ -48,8 +48,10 @@ class Log:
         self._connection = self.connect()
 
     def connect(self) -> sqlite3.Connection:
-        """Return a connection of its own, for another thread; it is the caller's to close."""
-        connection = sqlite3.connect(f"{Path(self.path).as_uri()}?mode=ro", uri=True, isolation_level=None)
+        """Return a connection of its own, for one thread at a time; it is the caller's to close."""
+        connection = sqlite3.connect(
+            f"{Path(self.path).as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
         try:
             for relation in describe():
                 if not relation.view:

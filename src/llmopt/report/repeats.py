@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Final
 
 from .pricing import NANO
@@ -65,7 +64,7 @@ class Repeat:
 
 @dataclass(slots=True)
 class Repeats:
-    """The prompts that came more than once, and what the repetitions have cost; safe for threads.
+    """The prompts that came more than once, and what the repetitions have cost.
 
     Attributes:
         found: those prompts, by their digest.
@@ -75,7 +74,6 @@ class Repeats:
     found: dict[str, Repeat] = field(default_factory=dict[str, Repeat])
     is_complete: bool = True
     _seen: set[int] = field(default_factory=set[int])
-    _lock: Lock = field(default_factory=Lock)
 
     def add(
         self,
@@ -91,10 +89,9 @@ class Repeats:
             columns: their roles, input tokens, output tokens, and prices in nano-dollars, as far as they are
                 known.
         """
-        with self._lock:
-            for place in self._known_already(digests):
-                role, *values = (column[place] for column in columns)
-                self._repeat(digests[place], cell, role).add(cell, role, *values)
+        for place in self._known_already(digests):
+            role, *values = (column[place] for column in columns)
+            self._repeat(digests[place], cell, role).add(cell, role, *values)
 
     def _known_already(self, digests: Sequence[str]) -> list[int]:
         """Return the places of prompts that have been seen; remember the others."""

@@ -34,7 +34,9 @@ class Billed(NamedTuple):
         model: the model that was run.
         price: number of the price; None where it is unknown.
         runs: how many.
-        unpriced: runs with tokens, but without a price.
+        told: runs whose tokens are known.
+        unpriced: those of them without a price.
+        priced: runs with a price.
         cost_nano: what they have cost, in nano-dollars, as far as it is known.
         sums: their tokens.
     """
@@ -44,7 +46,9 @@ class Billed(NamedTuple):
     model: str
     price: int | None
     runs: int
+    told: int
     unpriced: int
+    priced: int
     cost_nano: int | None
     sums: Sums
 
@@ -86,26 +90,29 @@ def billed(log: Log, cells: Iterable[Cell]) -> list[Billed]:
         cells: all calls.
     """
     found = [
-        Billed(*cell[:4], cell.counts.runs, cell.counts.unpriced, cell.cost_nano, cell.ran) for cell in cells
+        Billed(*cell[:4], counts.runs, counts.told, counts.unpriced, counts.priced, cell.cost_nano, cell.ran)
+        for cell in cells
+        for counts in (cell.counts,)
     ]
-    unpriced = "sum(input_tokens IS NOT NULL AND cost_usd_nano IS NULL)"
-    sums = ", ".join(f"sum({column})" for column in _TOKENS)
+    counts = (
+        "count(input_tokens)",
+        "count(input_tokens) FILTER (WHERE cost_usd_nano IS NULL)",
+        "count(cost_usd_nano)",
+    )
+    sums = ", ".join((*counts, *(f"sum({column})" for column in ("cost_usd_nano", *_TOKENS))))
     groups = "day, name, model, price_id"
-    taken = f"SELECT {groups}, sum(attempts), {unpriced}, sum(cost_usd_nano), {sums} FROM hard"  # noqa: S608
-    run = f"SELECT {groups}, count(*), {unpriced}, sum(cost_usd_nano), {sums} FROM hard_runs"  # noqa: S608
-    found += [_less(_billed(row)) for row in log.rows(f"{taken} WHERE attempts > 0 GROUP BY {groups}")]
+    taken = f"SELECT {groups}, sum(attempts), {sums} FROM hard WHERE attempts > 0"  # noqa: S608
+    run = f"SELECT {groups}, count(*), {sums} FROM hard_runs"  # noqa: S608
+    found += [_billed(row, -1) for row in log.rows(f"{taken} GROUP BY {groups}")]
     return found + [_billed(row) for row in log.rows(f"{run} GROUP BY {groups}")]
 
 
-def _billed(row: Sequence[Any]) -> Billed:
-    day, name, model, price, runs, unpriced, cost_nano, *tokens = row
-    return Billed(day, name, model, price, runs, unpriced, cost_nano, Sums(*tokens))
-
-
-def _less(row: Billed) -> Billed:
-    cost_nano = None if row.cost_nano is None else -row.cost_nano
-    return row._replace(
-        runs=-row.runs, unpriced=-row.unpriced, cost_nano=cost_nano, sums=Sums().plus(row.sums, -1)
+def _billed(row: Sequence[Any], times: int = 1) -> Billed:
+    day, name, model, price, *counts, cost_nano = row[:9]
+    runs, told, unpriced, priced = (times * number for number in counts)
+    cost_nano = None if cost_nano is None else times * cost_nano
+    return Billed(
+        day, name, model, price, runs, told, unpriced, priced, cost_nano, Sums().plus(Sums(*row[9:]), times)
     )
 
 

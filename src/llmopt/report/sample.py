@@ -40,7 +40,8 @@ class Sampled(NamedTuple):
         input_tokens: input tokens of the answer.
         output_tokens: its output tokens.
         read_tokens: input tokens that the provider read from its prefix cache.
-        is_shrunk: whether compression was at work.
+        tokens_before: input tokens before compression; None where it was not at work.
+        tokens_after: input tokens after it.
     """
 
     id: str
@@ -55,7 +56,8 @@ class Sampled(NamedTuple):
     input_tokens: int | None
     output_tokens: int | None
     read_tokens: int | None
-    is_shrunk: int
+    tokens_before: int | None
+    tokens_after: int | None
 
     @property
     def is_answered(self) -> bool:
@@ -152,7 +154,7 @@ def sampled(log: Log, selection: Selection, calls: int) -> Sample:
         chosen, picked = f"calls.rowid IN ({chosen}) AND {where}", [json.dumps(rows), *values]
     found = log.rows(
         "SELECT id, started_at, model_requested, coalesce(role, ''), agent, batch_id, price_id, attempts, "  # noqa: S608
-        "status = 'ok', input_tokens, output_tokens, cache_read_tokens, tokens_before IS NOT NULL "
+        "status = 'ok', input_tokens, output_tokens, cache_read_tokens, tokens_before, tokens_after "
         f"FROM calls WHERE {chosen} ORDER BY started_at",
         picked,
     )

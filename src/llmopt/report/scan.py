@@ -8,12 +8,14 @@ JSON arrays: a row for each would take longer than all the rest.
 from __future__ import annotations
 
 import os
+import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -22,7 +24,7 @@ from .repeats import Repeats
 from .selection import Selection
 from .tally import Cell, Counts, Sums
 
-__all__ = ["Scan", "Slice", "pieces", "read", "scan"]
+__all__ = ["Part", "Scan", "Slice", "pieces", "read", "scan"]
 
 SLICE_CALLS: Final = 25_000
 """Calls of a slice: what SQLite needs to sort them, and what Python makes of them, is some 10 MB."""
@@ -47,14 +49,16 @@ _COUNTS: Final = (
     "count(tokens_source)",
     "total(tokens_source = 'tokenizer')",
     "total(tokens_source = 'estimate')",
-    "sum(attempts > 0 AND input_tokens IS NOT NULL AND cost_usd_nano IS NULL)",
+    "count(input_tokens) FILTER (WHERE attempts > 0)",
+    "count(input_tokens) FILTER (WHERE attempts > 0 AND cost_usd_nano IS NULL)",
+    "count(cost_usd_nano) FILTER (WHERE attempts > 0)",
     "count(tokens_before) FILTER (WHERE attempts > 0)",
     "total(tier = 0)",
 )
 _SUMS: Final = (
     *(f"sum(iif(attempts, {column}, NULL))" for column in _TOKENS),
     *(f"sum({column}) FILTER (WHERE attempts = 0 AND status = 'ok')" for column in _TOKENS),
-    "sum(cost_usd_nano)",
+    "sum(iif(attempts, cost_usd_nano, NULL))",
     "sum(iif(attempts, tokens_before - tokens_after, NULL))",
 )
 
@@ -129,10 +133,13 @@ def scan(log: Log, selection: Selection, by: str = "model") -> Scan:
     """
     found = Scan()
     slices = list(pieces(log, selection, SLICE_CALLS))
-    for cells, hard, queues_ms in read(log, selection, slices, by, found.repeats):
-        found.cells += cells
-        found.hard += hard
-        found.queues_ms += queues_ms
+    for part in read(log, selection, slices, by, prompts=True):
+        found.cells += part.cells
+        found.hard += part.hard
+        found.queues_ms += part.queues_ms
+        # In order, whichever thread was first: it is always the same call that is the first of its kind.
+        for cell, digests, columns in part.prompts:
+            found.repeats.add(cell, digests.split(","), *map(orjson.loads, columns))
     return found
 
 
@@ -170,13 +177,25 @@ def _by_index(day: str, since: str, until: str, *, hourly: bool) -> Iterator[Sli
         yield Slice(day, f"{day}T{hour:02}", f"{day}T{hour:02}~")
 
 
-Found: TypeAlias = "tuple[list[Cell], list[str], list[float]]"
-"""The cells of a slice, its hard calls and its queue times."""
+class Part(NamedTuple):
+    """What a slice holds.
+
+    Attributes:
+        cells: its calls by what they have in common.
+        hard: ids of the calls whose runs are to be looked at one by one.
+        queues_ms: how long rate limits held calls back.
+        prompts: for a cell, what each of its calls has asked, and their roles, tokens and prices as JSON.
+    """
+
+    cells: list[Cell]
+    hard: list[str]
+    queues_ms: list[float]
+    prompts: list[tuple[Cell, str, list[str]]]
 
 
 def read(
-    log: Log, selection: Selection, slices: Iterable[Slice], by: str = "model", repeats: Repeats | None = None
-) -> Iterator[Found]:
+    log: Log, selection: Selection, slices: Iterable[Slice], by: str = "model", *, prompts: bool = False
+) -> Iterator[Part]:
     """Yield what each slice holds, in order.
 
     Args:
@@ -184,43 +203,50 @@ def read(
         selection: which calls.
         slices: the slices.
         by: what calls are told apart by beside day and model: "role" or "agent".
-        repeats: what counts prompts that come again; None where they are of no interest.
+        prompts: whether it is of interest what they have asked.
     """
     where, values = selection.where()
     name = f"coalesce({by}, '')" if by in ("role", "agent") else "''"
     groups = f"{name}, price_id, model_requested"
-    columns = (*_COUNTS, *_SUMS, *_ARRAYS, *(() if repeats is None else _PROMPTS))
+    columns = (*_COUNTS, *_SUMS, *_ARRAYS, *(_PROMPTS if prompts else ()))
     select = f"SELECT {groups}, {', '.join(columns)} FROM calls"  # noqa: S608 - names of our own
     rest = f"started_at >= ? AND started_at < ? AND {where} GROUP BY {groups}"
 
-    def one(slice_: Slice) -> Found:
+    idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+
+    def one(slice_: Slice) -> Part:
         sql, rows = f"{select} WHERE {rest}", slice_.rows or ()
         if rows:
             sql = f"{select} NOT INDEXED WHERE calls.rowid BETWEEN ? AND ? AND {rest}"
-        with closing(log.connect()) as connection:
+        connection = idle.get()
+        try:
             found = connection.execute(sql, (*rows, slice_.since, slice_.until, *values))
-            return _found(found, slice_.day, repeats)
+            return _part(found, slice_.day)
+        finally:
+            idle.put(connection)
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "llmopt-report") as pool:
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    with ExitStack() as stack:
+        for _ in range(threads):
+            idle.put(stack.enter_context(closing(log.connect())))
+        pool = stack.enter_context(ThreadPoolExecutor(threads, "llmopt-report"))
         yield from pool.map(one, slices)
 
 
-def _found(rows: Iterable[tuple[Any, ...]], day: str, repeats: Repeats | None) -> Found:
-    cells: list[Cell] = []
-    hard: list[str] = []
-    queues_ms: list[float] = []
+def _part(rows: Iterable[tuple[Any, ...]], day: str) -> Part:
+    part = Part([], [], [], [])
     for name, price, model, *values in rows:
         counts, rest = values[: len(_COUNTS)], values[len(_COUNTS) :]
         (*tokens, cost_nano, shrunk), arrays = rest[: len(_SUMS)], rest[len(_SUMS) :]
         ran, served = Sums(*tokens[: len(_TOKENS)]), Sums(*tokens[len(_TOKENS) :])
-        durations_us, ttfts_us, hard_here, queues_here, *prompts = arrays
+        durations_us, ttfts_us, hard, queues_ms, *prompts = arrays
         times_us = (array("Q", orjson.loads(text)) for text in (durations_us, ttfts_us))
         cell = Cell(
             day, name, model, price, Counts(*map(int, counts)), ran, served, cost_nano, shrunk, *times_us
         )
-        cells.append(cell)
-        hard += orjson.loads(hard_here)
-        queues_ms += orjson.loads(queues_here)
-        if repeats is not None and prompts[0]:
-            repeats.add(cell, prompts[0].split(","), *map(orjson.loads, prompts[1:]))
-    return cells, hard, queues_ms
+        part.cells.append(cell)
+        part.hard.extend(orjson.loads(hard))
+        part.queues_ms.extend(orjson.loads(queues_ms))
+        if prompts and prompts[0]:
+            part.prompts.append((cell, prompts[0], prompts[1:]))
+    return part

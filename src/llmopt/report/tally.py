@@ -71,7 +71,9 @@ class Counts(NamedTuple):
         counted: calls whose tokens somebody has counted,
         tokenizer: a tokenizer, not the provider,
         estimate: or nobody exactly.
-        unpriced: calls of a model with tokens, but without a price.
+        told: calls of a model whose tokens are known.
+        unpriced: those of them without a price.
+        priced: calls of a model with a price.
         shrunk: calls that compression was at work on.
         first_tier: calls that the first tier of a fallback answered, the model itself.
     """
@@ -87,7 +89,9 @@ class Counts(NamedTuple):
     counted: int = 0
     tokenizer: int = 0
     estimate: int = 0
+    told: int = 0
     unpriced: int = 0
+    priced: int = 0
     shrunk: int = 0
     first_tier: int = 0
 
@@ -108,7 +112,7 @@ class Cell(NamedTuple):
         counts: how many there are.
         ran: tokens of the answers of those that took a run of a model.
         served: tokens of the answers of those that took none.
-        cost_nano: what they have cost, in nano-dollars, as far as it is known.
+        cost_nano: what their runs have cost, in nano-dollars, as far as it is known.
         shrunk: tokens that compression took from the prompts that were sent.
         durations_us: how long each of them took, of those that a model answered; in microseconds, to four
             digits.

@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
-import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .disk import private_file as private_file  # noqa: PLC0414 - those who write files beside the log import it here
+from .locks import Lock
 from .migrations import migrate
-
-if sys.platform == "win32":  # pragma: no cover
-
-    def _locked(_descriptor: int) -> bool:
-        return True  # SQLite's own locks alone keep the writers apart
-
-    def _unlock(_descriptor: int) -> None:
-        pass
-
-else:
-    import fcntl
-
-    def _locked(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for the others."""
@@ -42,8 +20,6 @@ PAGE_BYTES = 8192
 
 CACHE_KIB = 512
 """SQLite's own memory. Rows are appended and hardly ever read here, so that its usual 2 MiB gain nothing."""
-
-_POLL_S, _POLL_MAX_S = 0.001, 0.05
 
 
 def default_path() -> Path:
@@ -59,21 +35,20 @@ def default_path() -> Path:
     return folder / "llmopt" / "usage.db"
 
 
-def private_file(path: str) -> int:
-    """Open a file, and make it (0600) and its folder (0700) where they are missing. Return its descriptor."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - realpath made a str
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """Open the log for writing; create the file (0600), its folder (0700) and its tables where needed.
+
+    Args:
+        path: the file, absolute.
+        timeout_s: how long to wait for those that have it locked.
 
     Raises:
         sqlite3.Error: the file is no database, or cannot be written.
         OSError: the file or the folder cannot be made.
     """
-    os.close(private_file(path))
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    with suppress(FileExistsError):  # to open and close one that is there would end the locks of its readers
+        os.close(private_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -86,45 +61,28 @@ def connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-class Lease:
+class Lease(Lock):
     """A file beside the log that one process at a time holds while it writes.
 
     SQLite keeps writers apart, but up to 3.51.2 a commit and a checkpoint of two processes at the same
     instant may corrupt a WAL file (fixed in 3.51.3). Under the lease neither happens.
+
+    Args:
+        path: the log's file, absolute.
     """
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ()
 
     def __init__(self, path: str) -> None:
-        self._path = path + "-lease"
-        self._descriptor: int | None = None
+        super().__init__(path + "-lease")
 
     @contextmanager
-    def held(self) -> Generator[None, None, None]:
+    def held(self, timeout_s: float = BUSY_TIMEOUT_S) -> Generator[None, None, None]:
         """Wait for the lease and hold it.
 
         Raises:
-            TimeoutError: others held it for `BUSY_TIMEOUT_S`.
+            TimeoutError: others held it for that long.
+            OSError: its file cannot be made, or not be locked.
         """
-        if self._descriptor is None:
-            self._descriptor = private_file(self._path)
-        self._lock(self._descriptor)
-        try:
+        with super().held(timeout_s):
             yield
-        finally:
-            _unlock(self._descriptor)
-
-    def _lock(self, descriptor: int) -> None:
-        """Take the lock. flock() itself has no time limit, so it is asked again and again."""
-        give_up_at, pause_s = time.monotonic() + BUSY_TIMEOUT_S, _POLL_S
-        while not _locked(descriptor):
-            if time.monotonic() > give_up_at:
-                raise TimeoutError(f"{self._path} was held by others for {BUSY_TIMEOUT_S} s")
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _POLL_MAX_S)
-
-    def close(self) -> None:
-        """Close the file; a lock that this process holds ends with it, one of its parent's does not."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None

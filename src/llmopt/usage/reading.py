@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from ..errors import StoreError
+from .drain import Drain
+from .registry import REGISTRY
+from .segments import spool_folder, survey
 
 
 def read_only(path: str) -> Database:
@@ -32,3 +36,22 @@ def read_only(path: str) -> Database:
         connection.close()
         raise StoreError(f"{path} is a database, but no usage log: it has no table 'calls'")
     return Database(connection)
+
+
+def catch_up(path: str, timeout_s: float) -> None:
+    """Have the records of all processes moved to a database before it is read, as far as that is possible.
+
+    A database that has no spool is left as it is: it may be no usage log at all, or not be ours to write.
+
+    Args:
+        path: the file, absolute.
+        timeout_s: how long it may take.
+    """
+    if REGISTRY.drainers(path):
+        REGISTRY.flush(timeout_s, path)
+        return
+    with suppress(OSError, sqlite3.Error):
+        if survey(spool_folder(path)):
+            drain = Drain(path)
+            drain.once(timeout_s)
+            drain.close(timeout_s)

@@ -1,16 +1,107 @@
-"""Single values of rows: where a model's calls go, which options are set, digests and times."""
+"""Single values of records and rows: what JSON can hold, where a model's calls go, digests and times."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
 from hashlib import sha256
+from math import isfinite
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import orjson
+
+EXACT_ONLY = (
+    orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+"""Have orjson refuse what is not of JSON's own types, and integers that JSON's readers cannot hold."""
+
+_EXACT = 2**53  # the integers that they can
+_DEPTH = 12  # no provider's breakdown is deeper
+
+
+def plain(value: Any, clean: Callable[[str], str] | None = None, *, nodes: int = 1000) -> Any:
+    r"""Return a copy of a value in JSON's own types; None stands for whatever they cannot hold.
+
+    Args:
+        value: anything; it may contain itself.
+        clean: what texts and keys pass through; `well_formed` if it is not given.
+        nodes: how many values there may be; of those beyond nothing is kept.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> plain({"a": (1, True), 2: Decimal(1), "b": [2**60, float("inf")], "c": "x\ud800"})
+        {'a': [1, True], '2': None, 'b': [None, None], 'c': 'x?'}
+    """
+    return _Plain(clean or well_formed, nodes).of(value, _DEPTH)
+
+
+class _Plain:
+    """Makes one value plain."""
+
+    __slots__ = ("_clean", "_left")
+
+    def __init__(self, clean: Callable[[str], str], nodes: int) -> None:
+        self._clean = clean
+        self._left = nodes
+
+    def of(self, value: Any, depth: int) -> Any:
+        self._left -= 1
+        if value is None or type(value) is bool:
+            return value
+        if isinstance(value, (int, float)):
+            return number(value)
+        if isinstance(value, str):
+            return self._clean(str.__str__(value))  # a subclass may say something else
+        if depth and self._left > 0:
+            try:
+                return self._of_many(value, depth - 1)
+            except Exception:  # noqa: BLE001 - somebody's own container
+                return None
+        return None
+
+    def _of_many(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Mapping):
+            named: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+            return {self._key(key): self.of(item, depth) for key, item in named.items() if self._fits(key)}
+        if isinstance(value, (list, tuple)):
+            return [self.of(item, depth) for item in cast("list[Any]", value) if self._left > 0]
+        return None
+
+    def _key(self, key: Any) -> str:
+        return self._clean(str.__str__(key) if isinstance(key, str) else str(number(key)))
+
+    def _fits(self, key: Any) -> bool:
+        return self._left > 0 and (isinstance(key, str) or number(key) is not None)
+
+
+def number(value: Any) -> int | float | None:
+    """Return a number that JSON can hold, or None for whatever else this is.
+
+    Example:
+        >>> number(7), number(True), number(float("nan"))
+        (7, None, None)
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value) if -_EXACT < value < _EXACT else None
+    return float(value) if isinstance(value, float) and isfinite(value) else None
+
+
+def well_formed(text: str) -> str:
+    """Return a text that UTF-8 can hold: a question mark stands for a lone surrogate."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text
 
 
 class Endpoint(NamedTuple):
@@ -35,49 +126,52 @@ def endpoint_of(model: Any) -> Endpoint:
     plugin = type(model).__module__.partition(".")[0].removeprefix("llm_")
     # llm's own models without a key are imitations of OpenAI's API that the user has set up.
     provider = key if isinstance(key, str) else "openai-compatible" if plugin == "llm" else plugin
+    return Endpoint(provider, _host_of(url) if isinstance(url, str) else None)
+
+
+def _host_of(url: str) -> str | None:
+    """Return the host of a URL as it is written there: a secret in lower case would not be known again."""
     try:
-        host = urlsplit(url).hostname if isinstance(url, str) else None
+        parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
-        host = None
-    return Endpoint(provider, host)
+        return None
+    at = parts.netloc.lower().rfind(host)
+    return parts.netloc[at : at + len(host)] or None
 
 
-def options_json(options: Any) -> str | None:
+def options_json(options: Any, clean: Callable[[str], str] | None = None) -> str | None:
     """Return the options that are set as JSON. Texts may quote the prompt: they are told of, not kept.
+
+    Args:
+        options: those of a prompt.
+        clean: what names and the words of fixed lists pass through.
 
     Example:
         >>> options_json({"temperature": 0, "prefill": "Dear Ann,", "top_p": None})
         '{"temperature":0,"prefill":null}'
     """
+    kept = {name: _kept(value) for name, value in options_set(options)}
+    return orjson.dumps(plain(kept, clean)).decode() if kept else None
+
+
+def options_set(options: Any) -> list[tuple[str, Any]]:
+    """Return the names and values of the options that are set to something."""
     given = getattr(options, "__pydantic_fields_set__", None)  # `model_fields_set` is a property, and slow
-    read: Callable[[str], Any]
     if given:  # most prompts set none
-        names, read = sorted(given), partial(getattr, options)
+        pairs = [(name, getattr(options, name)) for name in sorted(given)]
     elif given is None and isinstance(options, Mapping):
-        named = cast("Mapping[str, Any]", options)
-        names, read = list(named), named.__getitem__
+        pairs = list(cast("Mapping[str, Any]", options).items())
     else:
-        return None
-    kept: dict[str, Any] = {}
-    for name in names:
-        value = read(name)
-        if type(value) is float:
-            kept[name] = value
-        elif value is not None:
-            kept[name] = _kept(value)
-    return orjson.dumps(kept).decode() if kept else None
+        return []
+    return [(name, value) for name, value in pairs if value is not None]
 
 
 def _kept(value: Any) -> Any:
     """Return numbers, and texts that were chosen from a fixed list."""
-    if isinstance(value, int) and abs(value) < _EXACT:
-        return value
     if isinstance(value, Enum):
         return value.value if isinstance(value.value, str) else _kept(value.value)
-    return value if isinstance(value, float) else None
-
-
-_EXACT = 2**53  # what JSON's readers can hold
+    return value if isinstance(value, bool) else number(value)
 
 
 def digest(text: str) -> tuple[str, int]:
