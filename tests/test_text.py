@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmopt.demo.screen import readable
-from llmopt.text import aligned, cut, encodable, printable
 from llmopt.plan import Step
+from llmopt.text import aligned, cut, encodable, printable
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,18 @@ _NAMES = {
     "with_messages": "chain.compat",
     "wrap": "wrapping",
 }
-_ROOMS = ("compress", "errors", "evaluation", "plan", "report", "stream", "testing", "tokens", "types", "usage")
+_ROOMS = (
+    "compress",
+    "errors",
+    "evaluation",
+    "plan",
+    "report",
+    "stream",
+    "testing",
+    "tokens",
+    "types",
+    "usage",
+)
 
 __all__ = [
     "Budget",

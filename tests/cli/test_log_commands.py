@@ -244,7 +244,7 @@ class TestTail:
         terminal(columns)
         lines = run("log", "-n", "150").splitlines()
         assert max(map(len, lines)) <= max(columns, 78)
-        assert re.search(r"\.\.\.  ", lines[1])
+        assert columns >= 100 or re.search(r"\.\.\.  ", lines[1])
 
 
 class TestFollow:

@@ -360,7 +360,7 @@ def test_calls_that_ask_the_same_share_a_digest(world, path):
 def test_contents_are_written_where_that_is_asked_for(world, path):
     log = UsageLog(path, content="redacted", secrets=["correct horse"])
     asked = "Say correct horse to ann@example.org, password: hunter2"
-    assert world.text(wrap(world.model(["HO", "LD"]), log), asked, system="Be short.") == "HOLD"
+    assert world.text(wrap(world.model(["HO", "", "LD"]), log), asked, system="Be short.") == "HOLD"
     assert contents(path) == [
         ("prompt", "Say [redacted:secret] to [redacted:email], password: [redacted:secret]", 1),
         ("reply", "HOLD", 0),

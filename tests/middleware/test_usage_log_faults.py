@@ -7,15 +7,18 @@ import pickle
 import re
 from decimal import Decimal
 
+import llm
 import pytest
 
 from llmopt.errors import ConfigurationError, StoreError
 from llmopt.middleware.usage_log import UsageLog
 from llmopt.types import Reply, Usage
+from llmopt.usage.begun import ALONE
+from llmopt.usage.record import encoded
 from llmopt.usage.recorder import Recorder
 from llmopt.wrapping import wrap
 
-from .logged import SECRET, WORLDS, Overloaded, SyncModel, check, rows
+from .logged import SECRET, WORLDS, Overloaded, Played, SyncModel, check, contents, rows
 
 
 @pytest.fixture(params=WORLDS)
@@ -116,6 +119,138 @@ def test_a_record_that_cannot_be_made_is_counted(world, path, monkeypatch):
     assert log.stats()["failed"] == 1
     with pytest.raises(StoreError, match=r"usage\.db could not be written"):
         world.text(wrap(world.model(), UsageLog(path, strict=True)), "a")
+
+
+# keys
+
+
+class KeyModel(Played, llm.KeyModel):
+    needs_key = "played"
+    key = "key-of-the-model"
+    headers = {"X-Auth-Token": "token-in-a-header"}  # noqa: RUF012 - as a user would
+    api_base = "https://[no-host"
+
+    def execute(self, prompt, stream, response, conversation, key):
+        yield from self.play(response)
+
+
+def test_the_keys_of_calls_and_models_are_known_from_then_on(path):
+    said = "key-of-the-model, token-in-a-header, key-of-the-call"
+    model = wrap(KeyModel(), UsageLog(path, content="full", role=said))
+    model.prompt("a").text()
+    model.prompt("b", key="key-of-the-call").text()
+    model.prompt(said, key="key-of-the-call").text()
+    first, second, third = rows(path)
+    assert first["role"] == "[redacted:secret], [redacted:secret], key-of-the-call"
+    assert second["role"] == third["role"] == ", ".join(["[redacted:secret]"] * 3)
+    assert {row[1] for row in contents(path)} == {"a", "b", second["role"], "HOLD"}
+    check(first, provider="played", endpoint_host=None)
+
+
+def test_a_model_that_cannot_be_read_is_logged_by_its_id(path):
+    class Hostile(SyncModel):
+        @property
+        def headers(self):
+            raise RuntimeError(SECRET)
+
+    wrap(Hostile(), UsageLog(path)).prompt("a").text()
+    (call,) = rows(path)
+    check(call, model_requested="played", provider=None, endpoint_host=None)
+
+
+def test_tokens_of_messages_that_cannot_be_read_are_not_counted(path):
+    class Hostile(llm.parts.Message):
+        @property
+        def parts(self):
+            raise RuntimeError(SECRET)
+
+        @parts.setter
+        def parts(self, _parts):
+            pass
+
+    def meddle(call):
+        call.prompt._explicit_messages = [Hostile(role="user", parts=[])]
+        yield Reply.of_text("HOLD", source="model")
+
+    wrap(SyncModel(), UsageLog(path), meddle).prompt("a").text()
+    (call,) = rows(path)
+    check(call, status="ok", input_tokens=None, tokens_source=None)
+
+
+# the short way
+
+
+@pytest.mark.parametrize("asked", [("a",), ("a", "s"), ("",)])
+def test_a_call_like_most_leaves_what_any_other_does(path, monkeypatch, asked):
+    made = []
+    short = Recorder._common_values
+
+    def both(self, call, times_s, runs, reply):
+        values = short(self, call, times_s, runs, reply)
+        made.append((values, self._values(call, ALONE, times_s, runs, None, None, reply, None)))
+        return values
+
+    monkeypatch.setattr(Recorder, "_common_values", both)
+    model = wrap(SyncModel(), UsageLog(path, role="r", tags={"run": 7}), without_details)
+    for _ in range(3):
+        model.prompt(asked[0], system="".join(asked[1:]), stream=False).text()
+    (first, _), *rest = made
+    assert first is None  # nothing is known of the model yet
+    assert all(encoded(one) == encoded(other) for one, other in rest)
+
+
+def without_details(call):
+    reply = yield call
+    reply.usage = call.trace.attempts[0].usage._replace(details=None)
+    if call.prompt.system:
+        reply.response_json, reply.resolved_model = {}, []
+    call.trace.attempts[0] = call.trace.attempts[0]._replace(usage=reply.usage)
+
+
+def with_id(response, new_id):
+    response.id = new_id
+    return response
+
+
+def halving(call):
+    reply = yield call
+    reply.usage = call.trace.attempts[0].usage._replace(input_tokens=2.5, details=None)
+    call.trace.attempts[0] = call.trace.attempts[0]._replace(usage=reply.usage)
+
+
+def noting(call):
+    call.trace.notes["tier"] = 0
+    yield call
+
+
+def passing(call):
+    yield call
+
+
+ODD_ONES = {
+    "an option": (None, lambda model: model.prompt("a", temperature=0.5)),
+    "a fragment": (None, lambda model: model.prompt("a", fragments=["f"])),
+    "a conversation": (None, lambda model: model.conversation().prompt("a")),
+    "an id of its own": (None, lambda model: with_id(model.prompt("a"), "mine")),
+    "no id": (None, lambda model: with_id(model.prompt("a"), 7)),
+    "details": (passing, lambda model: model.prompt("a")),
+    "notes": (noting, lambda model: model.prompt("a")),
+    "tokens that are no integers": (halving, lambda model: model.prompt("a")),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ONES)
+def test_any_other_call_goes_the_long_way(path, monkeypatch, odd):
+    taken = []
+    long_way = Recorder._values
+    monkeypatch.setattr(Recorder, "_values", lambda *given: taken.append(1) or long_way(*given))
+    flow, ask = ODD_ONES[odd]
+    model = wrap(SyncModel(), UsageLog(path), flow or without_details)
+    model.prompt("b").text()
+    for _ in range(2):
+        ask(model).text()
+    assert len(taken) == 3
+    assert len(rows(path)) == 3
 
 
 # how rows are kept

@@ -8,7 +8,7 @@ import pytest
 from llmopt import usage
 from llmopt.middleware.usage_log import UsageLog
 from llmopt.usage.batches import Batch
-from llmopt.usage.record import trace
+from llmopt.usage.record import BATCH, trace
 from llmopt.usage.token_counts import counter_of
 from llmopt.wrapping import wrap
 
@@ -114,6 +114,15 @@ def test_a_batch_knows_where_its_calls_are_logged(world, path, tmp_path):
     world.text(wrap(world.model(), *logs), "b")
     assert [call["batch_id"] for call in rows(path)] == [batch.id, None]
     assert {writer.path for writer in batch.writers} == {str(log._writer.path) for log in logs}
+
+
+def test_a_batch_that_cannot_be_joined_breaks_no_call(world, path):
+    token = BATCH.set(object())
+    try:
+        assert world.text(wrap(world.model(), UsageLog(path)), "a") == "HOLD"
+    finally:
+        BATCH.reset(token)
+    assert [call["batch_id"] for call in rows(path)] == [None]
 
 
 # tokens that nobody has told

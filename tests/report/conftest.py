@@ -15,6 +15,14 @@ from llmopt.usage.migrations import migrate, statements
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 PRICES = {"input": "100", "cache_read": "10", "cache_write": "125", "output": "400"}
+ANSWERED = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cost_usd_nano",
+    "price_id",
+)
 
 
 class SmallLog:
@@ -35,7 +43,8 @@ class SmallLog:
 
     def insert(self, table, **row):
         marks = ", ".join("?" * len(row))
-        self.connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+        sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
+        self.connection.execute(sql, [*row.values()])
         return row
 
     def price(self, number=1, model="m", **nano):
@@ -51,7 +60,7 @@ class SmallLog:
             "id": f"01{number:024d}",
             "model_requested": "m",
             "stream": 0,
-            "started_at": f"2026-11-20T{10 + number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.000000Z",
+            "started_at": f"2026-11-20T{10 + number // 3600}:{number // 60 % 60:02}:{number % 60:02}.000000Z",
             "duration_ms": 1000.0,
             "ttft_ms": 200.0,
             "status": "ok",
@@ -63,17 +72,8 @@ class SmallLog:
             **given,
         }
         self.insert("calls", **call)
-        own = (
-            "input_tokens",
-            "output_tokens",
-            "cache_read_tokens",
-            "cache_write_tokens",
-            "cost_usd_nano",
-            "price_id",
-        )
-        answer = {
-            name: call[name] for name in own if name in call and (self.version > 1 or name != "price_id")
-        }
+        own = ANSWERED if self.version > 1 else ANSWERED[:-1]
+        answer = {name: call[name] for name in own if name in call}
         rows = [answer] if runs is None and call["attempts"] else runs or ()
         for n, row in enumerate(rows, 1):
             kept = {"model": call["model_requested"], "started_at": call["started_at"], "status": "ok", **row}

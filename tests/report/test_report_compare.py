@@ -55,14 +55,15 @@ def test_a_period_beside_itself_shows_no_difference(made_up):
 def test_sides_are_what_the_tables_say(beside, ask):
     for side, where in (("first", "<"), ("second", ">=")):
         ((calls, failed, tokens),) = ask(
-            "SELECT count(*), sum(status <> 'ok'), sum(iif(attempts, coalesce(input_tokens, 0) + "
+            "SELECT count(*), sum(status <> 'ok'), sum(iif(attempts, coalesce(input_tokens, 0) + "  # noqa: S608
             f"coalesce(output_tokens, 0), 0)) FROM calls WHERE started_at {where} '2026-11-14T09:00'"
         )
         assert getattr(beside, f"{side}_calls") == calls
         assert getattr(changes(beside)["failure_rate"], side) == failed / calls
         assert getattr(changes(beside)["tokens_per_call"], side) == tokens / calls
         ((valid,),) = ask(
-            f"SELECT avg(plan_ok) FROM batch_slots JOIN batches ON id = batch_id WHERE started_at {where} '2026-11-14T09:00'"
+            "SELECT avg(plan_ok) FROM batch_slots JOIN batches ON id = batch_id "  # noqa: S608
+            f"WHERE started_at {where} '2026-11-14T09:00'"
         )
         assert getattr(changes(beside)["valid_rate"], side) == pytest.approx(valid)
 

@@ -32,7 +32,8 @@ def test_the_total_is_what_the_tables_say(report, ask):
         missed,
     )
     ((runs, cost, unpriced),) = ask(
-        "SELECT count(*), sum(cost_usd_nano), sum(input_tokens IS NOT NULL AND cost_usd_nano IS NULL) FROM attempts"
+        "SELECT count(*), sum(cost_usd_nano), sum(input_tokens IS NOT NULL AND cost_usd_nano IS NULL) "
+        "FROM attempts"
     )
     assert (total.attempts, total.unpriced_attempts) == (runs, unpriced)
     assert math.isclose(total.cost_usd, cost / 1e9)
@@ -42,7 +43,8 @@ def test_the_total_is_what_the_tables_say(report, ask):
 def test_groups_are_those_of_the_daily_view(made_up, ask, by, column):
     tokens = ", ".join(f"sum(billed_{name}_tokens)" for name in BILLED)
     rows = ask(
-        f"SELECT {column}, sum(calls), sum(attempts), sum(cost_usd), {tokens} FROM usage_daily GROUP BY 1"
+        f"SELECT {column}, sum(calls), sum(attempts), sum(cost_usd), {tokens} "  # noqa: S608
+        "FROM usage_daily GROUP BY 1"
     )
     groups = {group.name: group for group in report_of(made_up, by=by, now=NOW).groups}
     assert groups.keys() == {row[0] for row in rows}
@@ -53,14 +55,25 @@ def test_groups_are_those_of_the_daily_view(made_up, ask, by, column):
         assert group.cost_usd == pytest.approx(cost)
 
 
-def test_latencies_are_those_of_the_view_to_three_digits(report, ask):
+@pytest.mark.parametrize(("most", "error"), [(200_000, 1e-6), (0, 1e-2)], ids=["few calls", "many calls"])
+def test_latencies_are_those_of_the_view(made_up, ask, monkeypatch, most, error):
+    monkeypatch.setattr("llmopt.report.scan.EXACT_CALLS", most)
     rows = ask("SELECT model, measure, calls, p50_ms, p95_ms, p99_ms, max_ms FROM latency")
-    found = {(row.model, f"{row.measure}_ms"): row for row in report.latency}
+    found = {(row.model, f"{row.measure}_ms"): row for row in report_of(made_up, now=NOW).latency}
     for model, measure, calls, *times in rows:
         if measure != "queue_ms":
             row = found[model, measure]
             assert row.calls == calls
-            assert [row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms] == pytest.approx(times, rel=1.1e-3)
+            assert [row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms] == pytest.approx(
+                times, rel=error, abs=1e-3
+            )
+
+
+@pytest.mark.parametrize("ms", [0.1234, 1.234, 12.34, 123.4, 1234.5, 12345.6, 123456.7])
+def test_times_of_many_calls_have_three_digits(small_log, monkeypatch, ms):
+    monkeypatch.setattr("llmopt.report.scan.EXACT_CALLS", 0)
+    small_log.call(duration_ms=ms)
+    assert report_of(small_log.path, now=NOW).total.p50_duration_ms == pytest.approx(ms, rel=1e-2, abs=1e-2)
 
 
 def test_latencies_of_all_models_come_first_and_their_bins_hold_all_calls(report):

@@ -199,6 +199,15 @@ def test_a_cheaper_model_that_has_stood_in(small_log):
     assert found.usd_per_week > 0
 
 
+def test_a_dearer_model_that_has_stood_in_is_no_finding(small_log):
+    small_log.price(1)
+    for _ in range(40):
+        small_log.call(price_id=1, cost_usd_nano=14_000, tier=0)
+        answered = {"model": "dear", "price_id": 1, "cost_usd_nano": 140_000}
+        small_log.call(tier=1, cost_usd_nano=140_000, attempts=2, runs=[{"status": "error"}, answered])
+    assert "cheaper-model" not in findings(small_log)
+
+
 def test_rows_that_are_not_valid(small_log):
     call = small_log.call(**priced(small_log))
     for number in range(10):

@@ -49,7 +49,7 @@ def test_one_call(small_log):
     small_log.call(price_id=1, cost_usd_nano=14_000, duration_ms=1037.5)
     report, text = read(small_log)
     assert report.total.calls == 1
-    assert report.total.p50_duration_ms == report.total.p95_duration_ms == 1037.0
+    assert report.total.p50_duration_ms == report.total.p95_duration_ms == 1037.5
     assert report.throughput.calls_per_min is None
     assert "all ended well" in text
     assert "$0.000014" in text
@@ -158,14 +158,15 @@ def test_slices_hold_all_calls_once(made_up, ask):
             for slice_ in pieces(log, selection, calls):
                 first, last = slice_.rows or (0, 2**40)
                 found += ask(
-                    f"SELECT id FROM calls WHERE rowid BETWEEN ? AND ? AND started_at >= ? AND started_at < ? AND {where}",
+                    "SELECT id FROM calls WHERE rowid BETWEEN ? AND ? "  # noqa: S608
+                    f"AND started_at >= ? AND started_at < ? AND {where}",
                     first,
                     last,
                     slice_.since,
                     slice_.until,
                     *values,
                 )
-            assert sorted(found) == ask(f"SELECT id FROM calls WHERE {where} ORDER BY id", *values)
+            assert sorted(found) == ask(f"SELECT id FROM calls WHERE {where} ORDER BY id", *values)  # noqa: S608
 
 
 def test_names_that_would_harm_a_terminal_or_a_page(small_log):
@@ -220,3 +221,31 @@ def test_a_log_that_breaks_while_it_is_read_is_a_store_error(small_log):
     small_log.call()
     with pytest.raises(StoreError, match="cannot be read"), opened(small_log.path) as log:
         log.rows("SELECT no_such_column FROM calls")
+
+
+def test_a_connection_that_cannot_be_made_ready_is_closed(small_log, monkeypatch):
+    closed = []
+
+    class Connection(sqlite3.Connection):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    def fail(*_):
+        raise sqlite3.DatabaseError("malformed")
+
+    with opened(small_log.path) as log:
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: connect(*args, **kw, factory=Connection))
+        monkeypatch.setattr("llmopt.report.log._complete", fail)
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            log.connect()
+    assert len(closed) == 1
+
+
+def test_more_prompts_than_there_is_room_for_are_told_of(small_log, monkeypatch):
+    monkeypatch.setattr("llmopt.report.repeats.MOST_PROMPTS", 2)
+    for number in range(4):
+        small_log.call(prompt_digest=f"{number:064}")
+    _, text = read(small_log)
+    assert "more prompts than were remembered" in text

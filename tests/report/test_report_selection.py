@@ -61,9 +61,9 @@ def test_texts_of_moments_sort_as_the_moments_do(ago, minutes):
     assert len(stamp(time)) == 27
 
 
-@given(st.datetimes(datetime(2000, 1, 1), datetime(2050, 1, 1)))
-def test_before_and_after_leave_nothing_out_and_share_nothing(time):
-    text = time.isoformat()
+@given(st.integers(946_684_800, 2_524_608_000))
+def test_before_and_after_leave_nothing_out_and_share_nothing(second):
+    text = datetime.fromtimestamp(second, UTC).isoformat()
     assert period(f"before:{text}", NOW).until == period(f"after:{text}", NOW).since
 
 
@@ -99,5 +99,3 @@ def test_conditions_hold_what_is_given_and_nothing_else():
     assert values == ["a", "b", "r", "m", "g", '$."t"', "v"]
     assert sql.count("?") == len(values)
     assert sql.count(" AND ") == 5
-    assert not chosen.is_of_all_calls
-    assert Selection(since="a", until="b").is_of_all_calls

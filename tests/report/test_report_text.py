@@ -50,6 +50,11 @@ def test_lines_fit(report, width):
     assert max(map(len, written(report, width).splitlines())) <= width
 
 
+def test_numbers_are_never_cut(report):
+    narrow, wide = (written(report, width) for width in (30, 200))
+    assert {word for word in wide.split() if word.startswith("$")} <= set(narrow.split())
+
+
 @pytest.mark.parametrize("by", ["role", "agent", "day"])
 def test_lines_fit_however_it_is_grouped(made_up, by):
     text = str(report_of(made_up, by=by, now=NOW))

@@ -92,7 +92,7 @@ BY_LOOKS: dict[str, Callable[[Random], Plant]] = {
     "github fine": bare(lambda random: f"github_pat_{word(random, 22)}_{word(random, 59)}"),
     "gitlab": bare(lambda random: "glpat-" + word(random, 20, URL_SAFE)),
     "slack": bare(lambda random: f"xox{random.choice('abprs')}-{word(random, 12)}-{word(random, 24)}"),
-    "stripe": bare(lambda random: f"{random.choice('srp')}k_{choice(random, 'live', 'test')}_{word(random, 24)}"),
+    "stripe": bare(lambda random: choice(random, "sk_live_", "rk_test_", "pk_live_") + word(random, 24)),
     "stripe hook": bare(lambda random: "whsec_" + word(random, 32)),
     "huggingface": bare(lambda random: "hf_" + word(random, 34)),
     "groq": bare(lambda random: "gsk_" + word(random, 52)),

@@ -477,7 +477,7 @@ def test_the_database_is_replaced_while_it_is_written(path, spool, monkeypatch):
     plan = [lambda: Path(path).rename(path + ".old")]
     drain = drain_of(path, spool)
     drain._write = replace
-    with pytest.raises(OSError, match="was replaced while it was written"):
+    with pytest.raises(sqlite3.OperationalError, match="was replaced while it was written"):
         drain.once(PATIENCE_S)
     assert len(files_of(path)) == 2
     drain.once(PATIENCE_S)
@@ -545,11 +545,27 @@ def test_a_file_that_cannot_be_read_does_not_keep_others(drain, path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(Segment, "read", read)
-        with pytest.raises(OSError, match="no"):
-            drain.once(PATIENCE_S)
+        assert drain.once(PATIENCE_S) == 1
+        assert str(drain.problem) == "[Errno 5] no"
     assert records(path) == [payload(0)]
     assert [str(file) for file in files_of(path)] == [bad]
     drain.once(PATIENCE_S)
+    assert drain.problem is None
+    assert files_of(path) == []
+
+
+def test_a_file_of_ones_own_that_cannot_be_removed_is_tried_again(drain, spool, path, monkeypatch):
+    def refused(self):
+        raise PermissionError
+
+    fill(spool, range(3))
+    spool.end()
+    with monkeypatch.context() as patch:
+        patch.setattr(Segment, "remove", refused)
+        with pytest.raises(PermissionError):
+            drain.once(PATIENCE_S)
+    drain.once(PATIENCE_S)
+    assert records(path) == [payload(n) for n in range(3)]
     assert files_of(path) == []
 
 

@@ -222,11 +222,13 @@ def test_the_keys_of_callers_are_learned_and_bounded():
 
 
 def test_keys_that_were_met_are_forgotten_in_time(monkeypatch):
-    monkeypatch.setattr(known_secrets, "_MOST_MET", 2)
+    monkeypatch.setattr(known_secrets, "_MOST_MET", 4)
+    monkeypatch.setattr(known_secrets, "_MOST_LEARNED", 1)
     known = KnownSecrets()
-    for key in ("one-value-1", "one-value-2", "one-value-3"):
-        known.learn(key, lambda _text: False)
-    assert len(known.met) == 1
+    for number in range(9):
+        known.learn(f"one-value-{number}", lambda _text: True)
+        assert len(known.met) <= 4
+    assert "one-value-0" in known.met
 
 
 @given(st.text(min_size=8, max_size=60))

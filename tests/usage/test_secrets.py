@@ -74,7 +74,7 @@ class Planter:
         """Return a text which may have a secret in it, at any place."""
         random = self.random
         text = "" if short else "".join(random.choices(CHATTER, k=random.randrange(1, 6)))
-        if random.random() < 0.4:
+        if random.random() < 0.6:
             return text or "plain"
         plant = self._vault.plant(random) if random.random() < 0.3 else random.choice(self._kinds)(random)
         self.needles.append(plant.needle)
@@ -285,6 +285,5 @@ def test_without_the_rules_of_one_kind_it_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(Recorder, "__init__", lax)
     found = batch("8", "redacted", tmp_path, monkeypatch, [])
     assert found
-    assert {needle[:3] for needle in found} <= {"ghp", "gho", "ghu", "ghs", "ghr", "git", *(f"{c}k_" for c in "srp")} | {
-        "whs", "hf_", "gsk", "r8_",
-    }  # fmt: skip
+    beginnings = ("gh", "github_", "sk_", "pk_", "rk_", "whsec_", "hf_", "gsk_", "r8_")
+    assert all(needle.startswith(beginnings) for needle in found)

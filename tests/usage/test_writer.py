@@ -25,7 +25,7 @@ from llmopt.usage.segments import spool_folder, survey
 from llmopt.usage.settings import Settings
 from llmopt.usage.writer import Hello, Writer
 
-from .spooling import PATIENCE_S, drained, drops, payload, records, write, written
+from .spooling import PATIENCE_S, drained, drops, payload, records, spool_of, write, written
 
 
 def until(true, patience_s=PATIENCE_S):
@@ -204,6 +204,7 @@ def test_one_thread_is_enough(writer, path):
     with writer.drainer._starting:
         assert writer.put(payload(0))
     assert writer.drainer._thread is None
+    assert writer.drainer._idle, "who starts it may fail"
     assert writer.flush(PATIENCE_S)
     assert records(path) == [payload(0)]
 
@@ -248,6 +249,22 @@ def test_callers_help_where_records_are_in_memory(make, path, monkeypatch):
     assert 150 < len(records(path)) < 200
     assert writer.flush(PATIENCE_S)
     assert records(path) == [payload(n) for n in range(200)]
+
+
+def test_callers_do_not_help_where_it_fails(make, path, monkeypatch):
+    monkeypatch.setattr("llmopt.usage.memory.BOUND_BYTES", 500)
+    monkeypatch.setattr(drainer_module.Drainer, "_wake", lambda self: None)
+    Path(path).mkdir()
+    writer = make("none")
+    kept = sum(writer.put(payload(number)) for number in range(200))
+    assert kept < 70
+    assert writer.stats()["drain_faults"] == 1, "one of them has tried"
+    Path(path).rmdir()
+    assert writer.flush(PATIENCE_S)
+    assert writer.put(payload(200))
+    assert writer.flush(PATIENCE_S)
+    assert len(records(path)) == kept + 1
+    assert drops(path) == {"quota": 200 - kept}
 
 
 # faults
@@ -304,6 +321,25 @@ def test_a_lease_that_others_have_for_long_is_told_of(writer, path, monkeypatch,
     lease.close()
     until(lambda: len(records(path)) == 1)
     assert "held by others" in caplog.text
+
+
+def test_what_is_wrong_with_files_of_others_is_told_of(writer, path, monkeypatch, caplog):
+    other = spool_of(path)
+    other.append(payload(0))
+
+    def refused(self):
+        if self.name.startswith(other._files.current.owner):
+            raise PermissionError("not yours")
+        return False
+
+    monkeypatch.setattr("llmopt.usage.segments.Segment.is_of_another_version", refused)
+    writer.put(payload(1))
+    until(lambda: writer.stats()["drain_faults"])
+    assert writer.flush(PATIENCE_S)
+    assert records(path) == [payload(1)]
+    assert "not yours" in caplog.text
+    assert writer.stats()["drain_faults"] == 2
+    other.close()
 
 
 def test_much_to_do_is_no_fault(unattended, path, monkeypatch):

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from ..errors import ConfigurationError
 from ..resilience._common import is_count, is_number
 from ..usage.known_secrets import LEAST_CHARS, KnownSecrets
 from ..usage.redact import Redactor
 
-if TYPE_CHECKING:
-    from .usage_log import UsageLog
-
 _LEAST_KEY_BYTES = 16
 _LEAST_FILE_BYTES = 2**20
 
 
-def check(log: UsageLog) -> None:
-    """Raise ConfigurationError if an argument is wrong. Its message shows no secret."""
-    given: dict[str, Any] = {each.name: getattr(log, each.name) for each in fields(log) if each.init}
+def check(given: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError if an argument is wrong. Its message shows no secret.
+
+    Args:
+        given: the arguments by name.
+    """
     for name, rule in _HIDDEN.items():
         if not rule.fits(given[name]):
             raise ConfigurationError(f"UsageLog: {name}= is wrong (it is not shown): it must be {rule.right}")
     for name, rule in _RULES.items():
         if not rule.fits(given[name]):
-            told = _cleaned(repr(given[name]), log.secrets)
+            told = _cleaned(repr(given[name]), given["secrets"])
             raise ConfigurationError(f"UsageLog: {name}={told} is wrong: it must be {rule.right}")
-    if log.prices is not None:
+    if given["prices"] is not None:
         from ..usage.prices import user_prices
 
-        user_prices(log.prices, "UsageLog")
+        user_prices(given["prices"], "UsageLog")
 
 
 def key_bytes(key: str | bytes | None) -> bytes | None:
@@ -41,13 +40,10 @@ def key_bytes(key: str | bytes | None) -> bytes | None:
     return key.encode() if isinstance(key, str) else key
 
 
-def shown(log: UsageLog) -> str:
-    """Return the arguments of a log, as far as they may be shown."""
-    names = [each.name for each in fields(log) if each.init]
-    given = {name: getattr(log, name) for name in names}
-    return ", ".join(
-        f"{name}={'...' if name in _HIDDEN and told else repr(told)}" for name, told in given.items()
-    )
+def shown(given: Mapping[str, Any]) -> str:
+    """Return arguments as far as they may be shown."""
+    told = {name: "..." if name in _HIDDEN and value else repr(value) for name, value in given.items()}
+    return ", ".join(f"{name}={value}" for name, value in told.items())
 
 
 def _cleaned(text: str, secrets: Sequence[str]) -> str:

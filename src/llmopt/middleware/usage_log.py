@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from ..types import Attempt, Call, Event, Flow, Reply, Run, text_of
+from ..usage.begun import begin
 from ._configured import Configured, freeze
 from ._usage_log_arguments import check, key_bytes, shown
 from ._usage_log_faults import fault_of, faults_of
 
 if TYPE_CHECKING:
+    from ..usage.begun import Begun
     from ..usage.prices import UserPrices
-    from ..usage.recorder import Begun, Content, Recorder
+    from ..usage.recorder import Content, Recorder
     from ..usage.settings import Durability
     from ..usage.writer import Writer
 
@@ -86,7 +88,7 @@ class UsageLog(Configured):
     _writer: Writer | None = field(init=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
-        check(self)
+        check(self._arguments())
         from ..usage.recorder import Recorder
 
         recorder = Recorder(
@@ -102,7 +104,7 @@ class UsageLog(Configured):
             self._find()
 
     def __repr__(self) -> str:
-        return self._recorder.clean(f"UsageLog({shown(self)})")
+        return self._recorder.clean(f"UsageLog({shown(self._arguments())})")
 
     def stats(self) -> dict[str, int]:
         """Return counters of the file's writer in this process.
@@ -122,46 +124,22 @@ class UsageLog(Configured):
             return
         trace.log = writer
         runs = trace.record()
-        earlier = len(runs)
-        begun = self._recorder.begin(call, writer)
+        begun, earlier = begin(call, writer), len(runs)
         said: list[str] | None = None if self.content is None else []
         began_s = clock.time(), clock.monotonic()
         try:
             reply = yield call if said is None else call.tap(_listener(said))
         except BaseException as error:
             trace.log = outer
-            ended = (
-                call,
-                begun,
-                (*began_s, clock.monotonic()),
-                runs[earlier:] if earlier else runs,
-                said,
-                error,
-            )
+            ended = (writer, call, begun, (*began_s, clock.monotonic()), runs, earlier, said, error)
             if self.durability == "power" and not isinstance(error, GeneratorExit):
-                yield Run(
-                    partial(self._write, writer, *ended)
-                )  # the disk is waited for, not by an event loop
+                yield Run(partial(self._write, *ended))  # no event loop is to wait for the disk
             else:
-                self._write(writer, *ended)
+                self._write(*ended)
             raise
         trace.log = outer
-        times_s = (*began_s, clock.monotonic())
-        if self.durability == "power":
-            kept = yield Run(
-                partial(
-                    self._write,
-                    writer,
-                    call,
-                    begun,
-                    times_s,
-                    runs[earlier:] if earlier else runs,
-                    said,
-                    reply,
-                )
-            )
-        else:
-            kept = self._write(writer, call, begun, times_s, runs[earlier:] if earlier else runs, said, reply)
+        done = (writer, call, begun, (*began_s, clock.monotonic()), runs, earlier, said, reply)
+        kept = (yield Run(partial(self._write, *done))) if self.durability == "power" else self._write(*done)
         if self.strict and not kept:
             raise StoreError(f"{writer.path} could not be written: {writer.fault or 'see the log'}")
 
@@ -171,21 +149,24 @@ class UsageLog(Configured):
         call: Call,
         begun: Begun,
         times_s: tuple[float, float, float],
-        runs: Sequence[Attempt],
-        said: Sequence[str] | None,
+        runs: list[Attempt],
+        earlier: int,
+        said: list[str] | None,
         outcome: Reply | BaseException,
     ) -> bool:
         """Write the record of a call. Return whether it is as safe as was asked for; never raise."""
         try:
             reply, fault = (outcome, None) if isinstance(outcome, Reply) else (None, fault_of(outcome))
-            faults = faults_of(runs) if len(runs) != 1 or runs[0].error is not None else None
+            own = runs[earlier:] if earlier else runs
+            faults = faults_of(own) if len(own) != 1 or own[0].error is not None else None
             text = "".join(said) if said else None
-            return writer.put(
-                *self._recorder.payloads(call, begun, times_s, runs, faults, fault, reply, text)
-            )
+            return writer.put(*self._recorder.payloads(call, begun, times_s, own, faults, fault, reply, text))
         except Exception as error:  # noqa: BLE001 - the log's own fault, which is not the call's
             writer.lose(type(error).__name__)
             return False
+
+    def _arguments(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.init}
 
     def _find(self) -> Writer:
         from ..usage.registry import REGISTRY

@@ -163,10 +163,10 @@ def _report(log: Log, selection: Selection, found: Facts, now: datetime, beside:
     outcomes = Counter[str]()
     for cell in ledger.cells:
         counts = cell.counts
-        provider = counts.counted - counts.tokenizer - counts.estimate
-        sources.update(provider=provider, tokenizer=counts.tokenizer, estimate=counts.estimate)
+        sources["provider"] += counts.counted - counts.doubtful
         sources["nobody"] += counts.calls - counts.counted
-        outcomes.update({name: getattr(counts, name) for name in _OUTCOMES})
+        sources.update(counts.sources)
+        outcomes.update(counts.outcomes)
     return Report(
         path=log.path,
         made_at=stamp(now),
@@ -196,8 +196,6 @@ def _report(log: Log, selection: Selection, found: Facts, now: datetime, beside:
     )
 
 
-_OUTCOMES: Final = ("hit", "stale", "coalesced", "miss", "bypass")
-
-
 def _known(counted: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, number) for name, number in counted.items() if number)
+    """Return what was counted at all, the most frequent first."""
+    return tuple((name, number) for name, number in counted.most_common() if number)

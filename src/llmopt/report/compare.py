@@ -48,8 +48,8 @@ class _Block:
         self.calls += counts.calls
         self.failed += counts.calls - counts.ok
         self.served += counts.served
-        self.looked_up += counts.served + counts.miss
-        self.priced += counts.calls - counts.unpriced
+        self.looked_up += counts.served + counts.missed
+        self.priced += counts.calls - max(0, counts.told - counts.priced)
         self.cost_usd += (cell.cost_nano or 0) / NANO
         self.tokens += cell.ran.tokens
         if cell.ran.read is not None:

@@ -137,7 +137,7 @@ class CacheCandidate:
         prompt_digest: digest that the calls share: all that was asked, and of which model.
         model: the model.
         role: the role of the calls; None where they have none, or several.
-        calls: calls that a model answered.
+        calls: calls that were sent to it.
         input_tokens: input tokens of one call, on average.
         output_tokens: output tokens of one call, on average.
         repeated_tokens: input and output tokens of all of them but the first.

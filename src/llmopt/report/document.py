@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["Block", "Heading", "Items", "Lines", "Table"]
+__all__ = ["Block", "Heading", "Items", "Lines", "Table", "sections"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +74,13 @@ class Table:
 Block: TypeAlias = "Heading | Lines | Items | Table"
 
 
-def sections(title: str, *blocks: Block | None) -> Iterator[Block]:
+def sections(title: str, *blocks: Lines | Items | Table | None) -> Iterator[Block]:
     """Yield a section with those of its blocks that hold something; nothing where none does."""
-    there = [block for block in blocks if block is not None and not is_empty(block)]
+    there = [block for block in blocks if block is not None and _holds_something(block)]
     if there:
         yield Heading(title)
         yield from there
 
 
-def is_empty(block: Block) -> bool:
-    """Tell whether a block says nothing."""
-    match block:
-        case Table(rows=rows) | Items(rows=rows):
-            return not rows
-        case Lines(lines=lines):
-            return not any(lines)
-        case Heading():
-            return False
+def _holds_something(block: Lines | Items | Table) -> bool:
+    return any(block.lines) if isinstance(block, Lines) else bool(block.rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -72,14 +74,18 @@ def facts(log: Log, selection: Selection, by: str, now: datetime) -> Facts:
         by: what they are grouped by.
         now: the present.
     """
-    found, prices = scan(log, selection, by), prices_of(log)
-    with looked_at(log, found.hard, by):
-        paid, failed = billed(log, found.cells), retries(log)
-        tiered, lost = tiers(log, found.cells), wasted(log)
-    removed = rolled(log, selection)
-    ledger = Ledger(found.cells, paid, removed, by, times_by(found.cells, lambda cell: cell.model))
-    sample = sampled(log, selection, sum(cell.counts.calls for cell in found.cells))
-    sent = texts(log, selection, sample)
+    where, values = selection.where()
+    calls: int = log.row(f"SELECT count(*) FROM calls WHERE {where}", values)[0]  # noqa: S608
+    prices = prices_of(log)
+    with ThreadPoolExecutor(1, "llmopt-report") as aside:
+        beside = aside.submit(_beside, log, selection, calls, prices)
+        found = scan(log, selection, calls, by)
+        with looked_at(log, found.hard, by):
+            paid, failed = billed(log, found.cells), retries(log)
+            tiered, lost = tiers(log, found.cells), wasted(log)
+        removed = rolled(log, selection)
+        ledger = Ledger(found.cells, paid, removed, by, times_by(found.cells, lambda cell: cell.model))
+        sample, sent, planned = beside.result()
     return Facts(
         ledger,
         ledger.total(),
@@ -88,7 +94,7 @@ def facts(log: Log, selection: Selection, by: str, now: datetime) -> Facts:
         found.repeats,
         sample,
         sent,
-        batched(log, batches(log, selection), prices, fixed_tokens(sample, sent.frequent)),
+        planned,
         ledger.latencies(found.queues_ms),
         errors(log, selection),
         failed,
@@ -96,6 +102,17 @@ def facts(log: Log, selection: Selection, by: str, now: datetime) -> Facts:
         lost,
         drops(log, selection),
     )
+
+
+def _beside(
+    log: Log, selection: Selection, calls: int, prices: Mapping[int, Price]
+) -> tuple[Sample, Texts, list[Batched]]:
+    """Read what does not need all calls, while these are read."""
+    with closing(log.again()) as other:
+        sample = sampled(other, selection, calls)
+        sent = texts(other, selection, sample)
+        found = batches(other, selection)
+        return sample, sent, batched(other, found, prices, fixed_tokens(sample, sent.frequent))
 
 
 def period_of(log: Log, selection: Selection, removed: Sequence[str], now: datetime) -> Period:

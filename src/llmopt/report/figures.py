@@ -53,15 +53,12 @@ class Rolled(NamedTuple):
     def as_billed(self) -> Billed:
         """Return what they were billed."""
         told = 0 if self.sums.input is None else self.runs
-        unpriced, priced = (told, 0) if self.cost_nano is None else (0, self.runs)
-        counts = self.runs, told, unpriced, priced
-        return Billed(self.day, "", self.model, None, *counts, self.cost_nano, self.sums)
+        priced = 0 if self.cost_nano is None else told
+        return Billed(self.day, "", self.model, None, self.runs, told, priced, self.cost_nano, self.sums)
 
 
 def rolled(log: Log, selection: Selection) -> list[Rolled]:
     """Return the sums of the days that begin in the period of a selection."""
-    if not selection.is_of_all_calls:
-        return []
     rows = log.rows(
         "SELECT day, model, role, calls, calls - not_ok, attempts, cost_usd_nano, billed_input_tokens, "  # noqa: S608
         "billed_output_tokens, billed_cache_read_tokens, billed_cache_write_tokens FROM usage_rollup "
@@ -84,7 +81,6 @@ class _Account:
     missed: int = 0
     runs: int = 0
     told: int = 0
-    unpriced: int = 0
     priced: int = 0
     cost_nano: int = 0
     sums: Sums = field(default_factory=Sums)
@@ -94,13 +90,12 @@ class _Account:
         self.calls += cell.counts.calls
         self.ok += cell.counts.ok
         self.served += cell.counts.served
-        self.missed += cell.counts.miss
+        self.missed += cell.counts.missed
 
     def bill(self, row: Billed) -> None:
         """Add what was billed."""
         self.runs += row.runs
         self.told += row.told
-        self.unpriced += row.unpriced
         self.priced += row.priced
         self.cost_nano += row.cost_nano or 0
         self.sums = self.sums.plus(row.sums)
@@ -120,7 +115,7 @@ class _Account:
             self.served,
             self.missed,
             self.runs,
-            self.unpriced,
+            self.told - self.priced,
             sums.input,
             sums.read,
             sums.write,

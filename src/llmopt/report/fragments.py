@@ -98,7 +98,7 @@ class _Uses:
         where, values = selection.where()
         if not values:
             return "kind <> 'reply'", []
-        if self._in_order and selection.is_of_all_calls:
+        if self._in_order:
             one = f"(SELECT id FROM calls WHERE {where} ORDER BY started_at {{}} LIMIT 1)"  # noqa: S608
             bounds = f"call_id BETWEEN {one.format('ASC')} AND {one.format('DESC')}"
             return f"kind <> 'reply' AND {bounds}", [*values, *values]

@@ -47,6 +47,13 @@ class Log:
         database.close()
         self._connection = self.connect()
 
+    def again(self) -> Log:
+        """Return the same log, for another thread; it is the caller's to close."""
+        other = object.__new__(Log)
+        other.path = self.path
+        other._connection = self.connect()
+        return other
+
     def connect(self) -> sqlite3.Connection:
         """Return a connection of its own, for one thread at a time; it is the caller's to close."""
         connection = sqlite3.connect(

@@ -29,7 +29,7 @@ def notes(
         now: the present.
     """
     if not found.total.calls:
-        yield from _nothing(log, selection)
+        yield from _nothing(log)
         return
     yield from _losses(found)
     yield from _prices(found)
@@ -39,11 +39,11 @@ def notes(
         yield "There are more prompts than were remembered: some that came again have not been seen."
 
 
-def _nothing(log: Log, selection: Selection) -> Iterator[str]:
+def _nothing(log: Log) -> Iterator[str]:
     ends = log.ends(Selection())
     if not ends:
         yield "There are no calls in this log yet."
-    elif selection != Selection():
+    else:
         yield f"There are no calls in this period. The log has some from {ends[0]:.16} to {ends[-1]:.16} UTC."
 
 

@@ -81,11 +81,11 @@ class Repeats:
         digests: Sequence[str],
         *columns: Sequence[Any],
     ) -> None:
-        """Add calls that a model answered.
+        """Add calls that were sent to a model.
 
         Args:
             cell: what they have in common.
-            digests: what each has asked, and of which model.
+            digests: what each has asked, and of which model; empty where that is unknown.
             columns: their roles, input tokens, output tokens, and prices in nano-dollars, as far as they are
                 known.
         """
@@ -96,13 +96,12 @@ class Repeats:
     def _known_already(self, digests: Sequence[str]) -> list[int]:
         """Return the places of prompts that have been seen; remember the others."""
         seen, remember = self._seen, self._seen.add
+        hashed = enumerate(map(hash, digests))
         if len(seen) + len(digests) > MOST_PROMPTS:
             self.is_complete = False
-            return [
-                place for place, known in enumerate(map(hash, digests)) if known in seen and digests[place]
-            ]
+            return [place for place, known in hashed if known in seen and digests[place]]
         # `remember` returns None, so that a prompt is in the list only if it was there before.
-        return [place for place, known in enumerate(map(hash, digests)) if known in seen or remember(known)]
+        return [place for place, known in hashed if (known in seen or remember(known)) and digests[place]]
 
     def _repeat(self, digest: str, cell: Cell, role: str | None) -> Repeat:
         repeat = self.found.get(digest)

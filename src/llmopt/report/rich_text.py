@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
-_STYLES: Final = {"better": "green", "worse": "red", "measured": "green", "unknown": "yellow", "error": "red"}
+_STYLES: Final = {"better": "green", "worse": "red", "unknown": "yellow", "error": "red"}
 """Styles of cells by what they say: the words alone say it as well."""
 
 
@@ -28,24 +28,26 @@ def show(report: Report, console: Console | None = None) -> None:
     from rich.console import Console
 
     out = console or Console(highlight=False)
+    after: Block | None = None
     for block in said(report):
+        if isinstance(block, (Heading, Table)) and not isinstance(after, Heading):
+            out.print()
         for part in _parts(block):
             out.print(part)
+        after = block
 
 
 def _parts(block: Block) -> list[RenderableType]:
     from rich.text import Text
 
-    match block:
-        case Heading():
-            return [Text(f"\n{block.title}", style="bold")]
-        case Lines():
-            style = "yellow" if block.mark.strip() else ""
-            return [Text(printable(f"{block.mark}{line}"), style=style) for line in block.lines]
-        case Items():
-            return [_item(number, *row) for number, row in enumerate(block.rows, 1)]
-        case Table():
-            return [_table(block.filled())]
+    if isinstance(block, Heading):
+        return [Text(block.title, style="bold underline")]
+    if isinstance(block, Lines):
+        style = "yellow" if block.mark.strip() else ""
+        return [Text(printable(f"{block.mark}{line}"), style=style) for line in block.lines]
+    if isinstance(block, Items):
+        return [_item(number, *row) for number, row in enumerate(block.rows, 1)]
+    return [_table(block.filled())]
 
 
 def _item(number: int, worth: str, title: str, fix: str) -> RenderableType:
@@ -64,13 +66,11 @@ def _item(number: int, worth: str, title: str, fix: str) -> RenderableType:
 
 
 def _table(table: Table) -> RenderableType:
-    from rich import box
     from rich.table import Table as Grid
     from rich.text import Text
 
-    shown = Grid(
-        box=box.SIMPLE_HEAD if any(table.head) else None, pad_edge=False, show_header=any(table.head)
-    )
+    has_head = any(table.head)
+    shown = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=has_head, header_style="dim")
     for number, name in enumerate(table.head):
         is_text = number < table.left
         shown.add_column(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -35,8 +35,7 @@ class Billed(NamedTuple):
         price: number of the price; None where it is unknown.
         runs: how many.
         told: runs whose tokens are known.
-        unpriced: those of them without a price.
-        priced: runs with a price.
+        priced: those of them whose price is.
         cost_nano: what they have cost, in nano-dollars, as far as it is known.
         sums: their tokens.
     """
@@ -47,7 +46,6 @@ class Billed(NamedTuple):
     price: int | None
     runs: int
     told: int
-    unpriced: int
     priced: int
     cost_nano: int | None
     sums: Sums
@@ -67,7 +65,7 @@ def looked_at(log: Log, ids: list[str], by: str) -> Generator[None, None, None]:
     calls = (
         f"SELECT id, substr(started_at, 1, 10) AS day, {name} AS name, model_requested AS model, price_id, "  # noqa: S608
         f"status, tier, attempts, duration_ms, cost_usd_nano, {tokens} "
-        "FROM (SELECT DISTINCT value AS id FROM json_each(?)) CROSS JOIN calls USING (id)"
+        "FROM (SELECT value AS id FROM json_each(?)) CROSS JOIN calls USING (id)"
     )
     runs = (
         "SELECT hard.day, hard.name, hard.status AS ended, hard.attempts AS last, runs.*, "
@@ -90,15 +88,11 @@ def billed(log: Log, cells: Iterable[Cell]) -> list[Billed]:
         cells: all calls.
     """
     found = [
-        Billed(*cell[:4], counts.runs, counts.told, counts.unpriced, counts.priced, cell.cost_nano, cell.ran)
+        Billed(*cell[:4], counts.runs, counts.told, counts.priced, cell.cost_nano, cell.ran)
         for cell in cells
         for counts in (cell.counts,)
     ]
-    counts = (
-        "count(input_tokens)",
-        "count(input_tokens) FILTER (WHERE cost_usd_nano IS NULL)",
-        "count(cost_usd_nano)",
-    )
+    counts = ("count(input_tokens)", "count(cost_usd_nano)")
     sums = ", ".join((*counts, *(f"sum({column})" for column in ("cost_usd_nano", *_TOKENS))))
     groups = "day, name, model, price_id"
     taken = f"SELECT {groups}, sum(attempts), {sums} FROM hard WHERE attempts > 0"  # noqa: S608
@@ -108,12 +102,10 @@ def billed(log: Log, cells: Iterable[Cell]) -> list[Billed]:
 
 
 def _billed(row: Sequence[Any], times: int = 1) -> Billed:
-    day, name, model, price, *counts, cost_nano = row[:9]
-    runs, told, unpriced, priced = (times * number for number in counts)
+    day, name, model, price, *counts, cost_nano = row[:8]
+    runs, told, priced = (times * number for number in counts)
     cost_nano = None if cost_nano is None else times * cost_nano
-    return Billed(
-        day, name, model, price, runs, told, unpriced, priced, cost_nano, Sums().plus(Sums(*row[9:]), times)
-    )
+    return Billed(day, name, model, price, runs, told, priced, cost_nano, Sums().plus(Sums(*row[8:]), times))
 
 
 def retries(log: Log) -> tuple[RetryCount, ...]:
@@ -138,20 +130,22 @@ def tiers(log: Log, cells: Iterable[Cell]) -> tuple[TierCount, ...]:
         cells: all calls.
     """
     rows = log.rows(
-        "SELECT tier, hard.model, iif(runs.status = 'ok', runs.model, NULL), hard.cost_usd_nano, "
-        "hard.duration_ms FROM hard LEFT JOIN hard_runs AS runs "
+        "SELECT tier, hard.model, iif(runs.status = 'ok', runs.model, NULL), attempts > 0, "
+        "hard.cost_usd_nano, hard.duration_ms FROM hard LEFT JOIN hard_runs AS runs "
         "ON runs.call_id = hard.id AND runs.n = attempts WHERE tier > 0 AND hard.status = 'ok'"
     )
     if not rows:
         return ()
     groups: defaultdict[tuple[Any, ...], list[tuple[int | None, float]]] = defaultdict(list)
-    for *group, cost_nano, duration_ms in rows:
+    for *group, _, cost_nano, duration_ms in rows:
         groups[tuple(group)].append((cost_nano, duration_ms))
     later = [_tier(group, calls) for group, calls in groups.items()]
-    first: defaultdict[str, int] = defaultdict(int)
+    first = Counter({group[1]: 0 for group in groups})
     for cell in cells:
-        first[cell.model] += cell.counts.first_tier
-    found = [TierCount(0, model, model, calls) for model, calls in first.items() if calls] + later
+        if cell.model in first:
+            first[cell.model] += len(cell.durations_us)
+    first.subtract(Counter(row[1] for row in rows if row[3]))
+    found = [TierCount(0, model, model, calls) for model, calls in first.items() if calls > 0] + later
     return tuple(sorted(found, key=lambda tier: (tier.model, tier.tier, -tier.calls)))
 
 

@@ -102,11 +102,6 @@ class Sample:
     ticks: Sequence[Sequence[Tick]] = ()
 
     @property
-    def is_whole(self) -> bool:
-        """Whether these are all calls."""
-        return len(self.calls) == self.of
-
-    @property
     def ids_tell_time(self) -> bool:
         """Whether the ids sort as the times do."""
         pairs = list(zip(self.calls, self.calls[1:], strict=False))

@@ -44,7 +44,7 @@ def _cache(cells: Sequence[Cell], prices: Mapping[int, Price]) -> Saving | None:
     if not served:
         return None
     worth = [(price_of(prices, cell.price), cell.served) for cell in served]
-    doubtful = sum(cell.counts.tokenizer + cell.counts.estimate for cell in served)
+    doubtful = sum(cell.counts.doubtful for cell in served)
     counted = doubtful <= sum(cell.counts.counted for cell in served) / 2
     calls = sum(cell.counts.served for cell in served)
     return Saving(

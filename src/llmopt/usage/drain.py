@@ -44,6 +44,7 @@ class Drain:
         path: the same.
         moved: payloads that were moved.
         lost_bytes: bytes of files that belonged to no whole record.
+        problem: why a file of another process could not be read or removed the last time, or None.
     """
 
     def __init__(self, path: str, own: Spool | Memory | None = None, write: Write | None = None) -> None:
@@ -57,6 +58,7 @@ class Drain:
 
     def _reset(self) -> None:
         self.moved = self.lost_bytes = 0
+        self.problem: OSError | None = None
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -77,28 +79,29 @@ class Drain:
         Raises:
             TimeoutError: others held the lease, or there was too much; the rest is as safe as it was.
             sqlite3.Error: the database cannot be written; likewise.
-            OSError: some file cannot be read or removed; likewise.
+            OSError: a file of this process cannot be read or removed; likewise.
         """
         give_up_at, before = time.monotonic() + timeout_s, self.moved
         work: deque[Work] | None = None
-        problems: list[OSError] = []
         while work is None or work:
             with self.held(give_up_at - time.monotonic()) as connection:
                 ends_at = min(give_up_at, time.monotonic() + TURN_S)
-                work = deque(self._work()) if work is None else work
-                problems += self._take_turn(work, Transfer(connection, self._write, ends_at))
+                if work is None:
+                    self.problem, work = None, deque(self._work())
+                self._take_turn(work, Transfer(connection, self._write, ends_at))
             if work:
                 if time.monotonic() >= give_up_at:
                     raise TimeoutError(f"{timeout_s:.1f} s were too few to write what waits for {self.path}")
                 time.sleep(PAUSE_S)
-        if problems:
-            raise problems[0]
         return self.moved - before
 
-    def _take_turn(self, work: deque[Work], transfer: Transfer) -> list[OSError]:
+    def _take_turn(self, work: deque[Work], transfer: Transfer) -> None:
         self._transfer = transfer
         try:
-            return list(_perform(work, transfer))
+            with suppress(TurnIsOver):
+                while work:
+                    work[0](transfer)
+                    work.popleft()
         finally:
             self._transfer = None
             self.moved += transfer.payloads
@@ -189,7 +192,7 @@ class Drain:
     def _require_file(self) -> None:
         """Make sure that the rows are where others find them, before what they were made from is removed."""
         if self._file != _identity(self.path):
-            raise OSError(f"the usage log {self.path} was replaced while it was written")
+            raise sqlite3.OperationalError("it was replaced while it was written")
 
     # The files
 
@@ -204,7 +207,7 @@ class Drain:
             mine = self._own.owners()
         for owner, names in survey(self._folder).items():
             if owner not in mine:
-                yield partial(self._move_owner, owner, names)
+                yield partial(self._try_owner, owner, names)
 
     def _move_own(self, own: Spool, segment: Segment, transfer: Transfer, *, end: int, final: bool) -> None:
         """Move the records of a file of this process, and remove it if that was all."""
@@ -216,6 +219,13 @@ class Drain:
             own.forget(segment)
             transfer.forget(segment)
         own.measure()
+
+    def _try_owner(self, owner: str, names: list[str], transfer: Transfer) -> None:
+        """Move the records of another process. If that is not possible, it does not keep those of others."""
+        try:
+            self._move_owner(owner, names, transfer)
+        except OSError as error:
+            self.problem = error
 
     def _move_owner(self, owner: str, names: list[str], transfer: Transfer) -> None:
         """Move the records of another process, and clear up after it if it is gone."""
@@ -260,17 +270,6 @@ def _move_memory(memory: Memory, transfer: Transfer) -> None:
         except BaseException:
             memory.put_back(payloads)
             raise
-
-
-def _perform(work: deque[Work], transfer: Transfer) -> Iterator[OSError]:
-    """Do what there is to do until the turn is over, and yield what is wrong with single files."""
-    with suppress(TurnIsOver):
-        while work:
-            try:
-                work[0](transfer)
-            except OSError as error:
-                yield error
-            work.popleft()
 
 
 def _ingest() -> Write:

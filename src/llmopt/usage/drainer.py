@@ -58,7 +58,7 @@ class Drainer:
 
     def _reset(self) -> None:
         self.faults = 0
-        self._warned = False
+        self._failing = self._warned = False
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._idle = True
         self._maintained_s: float | None = None
@@ -90,11 +90,13 @@ class Drainer:
         except Exception as error:  # noqa: BLE001 - no fault of the log may reach a call
             self._fail(error, is_persistent=not _is_busy(error))
             return False
+        self._succeed()
         return True
 
     def help_out(self) -> None:
-        """Drain on this thread, unless another one is at it."""
-        self.flush(0.0)
+        """Drain a batch on this thread, unless another one is at it, or it has just failed."""
+        if not self._failing:
+            self.flush(0.0)
 
     def stats(self) -> dict[str, int]:
         """Return what was counted; see `Writer.stats`."""
@@ -141,6 +143,8 @@ class Drainer:
                 self._start()
             finally:
                 self._starting.release()
+        else:
+            self._idle = True  # who is starting it may fail
 
     def _start(self) -> None:
         _close_in_worker(self)
@@ -180,6 +184,7 @@ class Drainer:
                 self._fail(error, is_persistent=not passes)
             else:
                 self._seen = written
+                self._succeed()
                 return True
             if self._is_told_to_end(pause_s):
                 return False
@@ -199,9 +204,16 @@ class Drainer:
             return not self._bell.get(timeout=timeout_s)
         return False
 
+    def _succeed(self) -> None:
+        self._failing = False
+        if self.drain.problem is not None:  # with files of others; to try again at once would not help
+            self.faults += 1
+            self._warn("calls of another process wait to be logged", self.drain.problem)
+
     def _fail(self, error: Exception, *, is_persistent: bool) -> None:
         if is_persistent or not isinstance(error, TimeoutError):
             self.faults += 1
+            self._failing = True
         if is_persistent:
             self._warn("calls wait to be logged", error)
 

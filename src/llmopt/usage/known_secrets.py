@@ -21,7 +21,6 @@ LEAST_CHARS = 8
 _MOST_CHARS = 10_000
 _MOST_LEARNED = 64  # of a server whose callers bring keys of their own: more would take long to look for
 _MOST_MET = 4096
-_BASE64_CHARS = 8  # a shorter piece of base64 may come about by chance
 
 _NAMES_OF_KEYS = frozenset(("needs_key", "key_env_var"))  # of a model, which are not their values
 _TELLING = re.compile("key|token|secret|passw|credential|_pwd$|_auth$|_dsn$", re.IGNORECASE)
@@ -176,9 +175,7 @@ def _base64_forms(value: bytes) -> Iterator[str]:
     for encode in (b64encode, urlsafe_b64encode):
         for before, cut in ((0, 0), (1, 2), (2, 3)):
             whole = (len(value) + before) // 3 * 4  # what comes after it does not change these
-            form = encode(bytes(before) + value).decode()[cut:whole]
-            if len(form) >= _BASE64_CHARS:
-                yield form
+            yield encode(bytes(before) + value).decode()[cut:whole]
 
 
 def _places(form: str, text: str) -> Iterator[int]:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ..trace import Attempt, Usage
 from ..types import Call, Reply
+from .begun import ALONE, Begun
 from .known_secrets import LABEL, KnownSecrets, telling
-from .record import BATCH, WHOM, Fault, Record, Values, Whom, encoded, finish_reason
+from .record import Fault, Record, Values, encoded, finish_reason
 from .redact import Redactor
 from .remembered import Objects, Words
 from .texts import Row, Texts, without_contents
@@ -30,31 +31,7 @@ _COUNT_NOTES = ("tier", "tokens_before", "tokens_after")
 _NO_ANSWER: Values = (None, None, None, None, None)
 _NO_NAME = "unknown"
 _SILENT = Usage()
-_NOBODY = Whom()
 _TEXTS = Record._fields.index("texts") + 1  # in a payload
-
-
-class Begun(NamedTuple):
-    """What has to be read when a call begins.
-
-    Attributes:
-        role: the role that it is made in, unless the log's own holds.
-        agent: the agent that it is made for, likewise.
-        trace_id: the trace that it belongs to.
-        parent_id: the call whose tools it answers for.
-        batch_id: the batch that it is a part of.
-        continues: whether its conversation has a history.
-    """
-
-    role: str | None = None
-    agent: str | None = None
-    trace_id: str | None = None
-    parent_id: str | None = None
-    batch_id: str | None = None
-    continues: bool = False
-
-
-ALONE = Begun()
 
 
 class Recorder:
@@ -98,22 +75,6 @@ class Recorder:
     def clean(self, text: str) -> str:
         """Return a text without the secrets in it that are known by now."""
         return self._clean(text)
-
-    def begin(self, call: Call, writer: object) -> Begun:
-        """Read what may be another when the call has ended, and let its batch know where it is logged."""
-        whom, batch, conversation = WHOM.get(), BATCH.get(), call.conversation
-        if whom is None and batch is None and conversation is None:
-            return ALONE
-        role, agent, trace_id = whom or _NOBODY
-        continues, parent_id, first_id = False, None, None
-        if conversation is not None:
-            continues = bool(conversation.responses or getattr(conversation, "loaded_messages", None))
-            parent_id, first_id = kin_of(call.prompt, conversation)
-        batch_id = None
-        if batch is not None:
-            batch.writers.add(writer)
-            batch_id = batch.id
-        return Begun(role, agent, trace_id or first_id, parent_id, batch_id, continues)
 
     def payloads(  # noqa: PLR0917 - a tuple with names would take an eighth of the time that all of this does
         self,
@@ -178,11 +139,14 @@ class Recorder:
             return None
         digest, rows = asked
         role, agent, tags = self._labels
-        resolved, raw, limits, usage = reply.resolved_model, reply.response_json, call.limits, (given, output, None)
+        resolved, raw = reply.resolved_model, reply.response_json
+        limits, usage = call.limits, (given, output, None)
         return (
-            "call", turn_id, turn_id, None, None, None, None, provider, host, model_id, None, digest, rows or None,
-            call.stream is True, limits and limits.total_s, role, agent, tags, wall_s, began_s, ended_s, None,
-            words[reply.source], resolved and words[resolved], raw and words[finish_reason(raw)], usage, None,
+            "call", turn_id, turn_id, None, None, None, None,
+            provider, host, model_id, None, digest, rows or None, call.stream is True,
+            limits and limits.total_s, role, agent, tags, wall_s, began_s, ended_s, None,
+            words[reply.source], None if resolved is None else words[resolved],
+            None if raw is None else words[finish_reason(raw)], usage, None,
             [(words[name], started_s, waited_s, first_s, run_ended_s, usage)], None, None,
         )  # fmt: skip
 
@@ -370,14 +334,3 @@ def tags_json(tags: Mapping[str, Any] | None, clean: Callable[[str], str]) -> st
         return None
     kept = {name: f"[redacted:{LABEL}]" if telling({name: tag}) else tag for name, tag in tags.items()}
     return json.dumps(plain(kept, clean), ensure_ascii=False)
-
-
-def kin_of(prompt: Any, conversation: Any) -> tuple[str | None, str | None]:
-    """Return the ids of the call before this one in its loop of tools, and of the first of that loop."""
-    before = conversation.responses if prompt.tool_results else ()
-    first = None
-    for response in reversed(before):
-        first = response.id
-        if not response.prompt.tool_results:
-            break
-    return (before[-1].id, first) if before else (None, None)
