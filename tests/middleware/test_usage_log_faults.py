@@ -181,21 +181,25 @@ def test_tokens_of_messages_that_cannot_be_read_are_not_counted(path):
 
 
 @pytest.mark.parametrize("asked", [("a",), ("a", "s"), ("",)])
-def test_a_call_like_most_leaves_what_any_other_does(path, monkeypatch, asked):
+@pytest.mark.parametrize("content", [None, "full"])
+def test_a_call_like_most_leaves_what_any_other_does(path, monkeypatch, asked, content):
     made = []
     short = Recorder._common_values
 
-    def both(self, call, times_s, runs, reply):
-        values = short(self, call, times_s, runs, reply)
-        made.append((values, self._values(call, ALONE, times_s, runs, None, None, reply, None)))
+    def both(self, call, times_s, runs, reply, said):  # noqa: PLR0917
+        self._texts._sent.clear()
+        values = short(self, call, times_s, runs, reply, said)
+        self._texts._sent.clear()
+        made.append((values, self._values(call, ALONE, times_s, runs, None, None, reply, said)))
         return values
 
     monkeypatch.setattr(Recorder, "_common_values", both)
-    model = wrap(SyncModel(), UsageLog(path, role="r", tags={"run": 7}), without_details)
+    model = wrap(SyncModel(), UsageLog(path, role="r", tags={"run": 7}, content=content), without_details)
     for _ in range(3):
         model.prompt(asked[0], system="".join(asked[1:]), stream=False).text()
     (first, _), *rest = made
     assert first is None  # nothing is known of the model yet
+    assert [one for one, _ in rest] == [other for _, other in rest] != []
     assert all(encoded(one) == encoded(other) for one, other in rest)
 
 
@@ -203,7 +207,7 @@ def without_details(call):
     reply = yield call
     reply.usage = call.trace.attempts[0].usage._replace(details=None)
     if call.prompt.system:
-        reply.response_json, reply.resolved_model = {}, []
+        reply.response_json = {}
     call.trace.attempts[0] = call.trace.attempts[0]._replace(usage=reply.usage)
 
 

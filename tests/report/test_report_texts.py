@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmopt.report import report_of
 from llmopt.report.fragments import CHANGED_CALLS, MOST_RARE
@@ -182,15 +186,30 @@ def test_repetitions_without_tokens_or_price_are_told_of(small_log):
         )
     (candidate,) = report_of(small_log.path, now=NOW).candidates
     assert (candidate.repeated_tokens, candidate.repeated_usd, candidate.input_tokens) == (None, None, None)
+    assert candidate.role is None
+    (candidate,) = report_of(small_log.path, now=NOW, by="role").candidates
     assert candidate.role == "a"
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), max_size=6))
+def test_each_time_but_the_first_is_a_repetition(slices):
+    repeats = Repeats()
+    for digests in slices:
+        ones = [1] * len(digests)
+        repeats.add(Cell("2026-11-20", "", "m", None, Counts(1)), "r", digests, ones, ones, ones)
+    calls = Counter(digest for digests in slices for digest in digests)
+    assert {digest: repeat.calls for digest, repeat in repeats.found.items()} == {
+        digest: number - 1 for digest, number in calls.items() if number > 1
+    }
+    assert all(repeat.cost_nano == repeat.input_tokens == repeat.calls for repeat in repeats.found.values())
 
 
 def test_no_more_prompts_are_remembered_than_there_is_room_for(monkeypatch):
     monkeypatch.setattr("llmopt.report.repeats.MOST_PROMPTS", 3)
     repeats, cell = Repeats(), Cell("2026-11-20", "", "m", None, Counts(1))
     for digests in (["a", "b"], ["a", "c", "d"], ["b"]):
-        columns = [[None] * len(digests)] * 4
-        repeats.add(cell, digests, *columns)
+        columns = [[None] * len(digests)] * 3
+        repeats.add(cell, "", digests, *columns)
     assert not repeats.is_complete
     assert set(repeats.found) == {"a", "b"}
 

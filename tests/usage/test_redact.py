@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from llmopt.usage import known_secrets
 from llmopt.usage.known_secrets import KnownSecrets, forms_of, telling
 from llmopt.usage.redact import Redactor
-from llmopt.usage.secret_patterns import EMAILS, GROUPS
+from llmopt.usage.secret_patterns import EMAILS, GROUPS, NAMES
 
 from .planted import BY_LOOKS, BY_NAME, forms, word
 
 ALL = Redactor(emails=True)
 CERTAIN = Redactor(strict_only=True)
-RULES = [rule for group in (*GROUPS, EMAILS) for rule in group.rules]
+RULE_GROUPS = (*GROUPS, NAMES, EMAILS)
+RULES = [rule for group in RULE_GROUPS for rule in group.rules]
 
 
 # by their looks
@@ -98,7 +99,7 @@ def test_emails_stay_where_they_are_not_asked_about():
 @pytest.mark.parametrize("rule", RULES, ids=[rule.label for rule in RULES])
 def test_what_a_pattern_matches_its_trigger_sees(rule):
     """Otherwise the pattern would never be asked."""
-    group = next(group for group in (*GROUPS, EMAILS) if rule in group.rules)
+    group = next(group for group in RULE_GROUPS if rule in group.rules)
 
     @settings(max_examples=30)
     @given(st.from_regex(re.compile(rule.pattern, re.ASCII)), st.text(max_size=9), st.text(max_size=9))
@@ -156,7 +157,7 @@ def test_the_base64_of_a_longer_text_shows_no_known_value():
 def test_values_that_are_too_short_or_too_long_are_not_looked_for():
     redactor = Redactor(KnownSecrets(["short", "x" * 10_001]))
     assert redactor.clean("short" + "x" * 10_001) == "short" + "x" * 10_001
-    assert repr(redactor) == f"Redactor({len(GROUPS)} groups of rules, KnownSecrets(0 of them))"
+    assert repr(redactor) == f"Redactor({len(GROUPS) + 1} groups of rules, KnownSecrets(0 of them))"
 
 
 def test_a_repr_shows_no_value():

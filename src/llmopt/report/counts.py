@@ -136,7 +136,7 @@ class CacheCandidate:
     Attributes:
         prompt_digest: digest that the calls share: all that was asked, and of which model.
         model: the model.
-        role: the role of the calls; None where they have none, or several.
+        role: the role of the calls; None where they have none or several, or it was not grouped by.
         calls: calls that were sent to it.
         input_tokens: input tokens of one call, on average.
         output_tokens: output tokens of one call, on average.

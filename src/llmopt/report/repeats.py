@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from .pricing import NANO
 from .tally import Cell
@@ -75,39 +76,43 @@ class Repeats:
     is_complete: bool = True
     _seen: set[int] = field(default_factory=set[int])
 
-    def add(
-        self,
-        cell: Cell,
-        digests: Sequence[str],
-        *columns: Sequence[Any],
-    ) -> None:
+    def add(self, cell: Cell, role: str, digests: Sequence[str], *columns: Sequence[int | None]) -> None:
         """Add calls that were sent to a model.
 
         Args:
             cell: what they have in common.
+            role: their role; empty where it is not known.
             digests: what each has asked, and of which model; empty where that is unknown.
-            columns: their roles, input tokens, output tokens, and prices in nano-dollars, as far as they are
-                known.
+            columns: their input tokens, output tokens, and prices in nano-dollars, as far as they are known.
         """
-        for place in self._known_already(digests):
-            role, *values = (column[place] for column in columns)
-            self._repeat(digests[place], cell, role).add(cell, role, *values)
+        for place in self._repeated(list(map(hash, digests))):
+            digest = digests[place]
+            if digest:
+                repeat = self.found.get(digest)
+                if repeat is None:
+                    repeat = self.found[digest] = Repeat(digest, cell.model, role or None)
+                repeat.add(cell, role or None, *(column[place] for column in columns))
 
-    def _known_already(self, digests: Sequence[str]) -> list[int]:
-        """Return the places of prompts that have been seen; remember the others."""
-        seen, remember = self._seen, self._seen.add
-        hashed = enumerate(map(hash, digests))
-        if len(seen) + len(digests) > MOST_PROMPTS:
+    def _repeated(self, hashes: list[int]) -> Iterator[int]:
+        """Yield the places of prompts that came before; remember the others.
+
+        Sets are compared as a whole: there may be millions of prompts, of which few come again.
+        """
+        here = set(hashes)
+        before = here & self._seen
+        twice: set[int] = set()
+        if len(here) < len(hashes):
+            twice = {known for known, calls in Counter(hashes).items() if calls > 1} - before
+        if len(self._seen) + len(here) <= MOST_PROMPTS:
+            self._seen |= here
+        else:
             self.is_complete = False
-            return [place for place, known in hashed if known in seen and digests[place]]
-        # `remember` returns None, so that a prompt is in the list only if it was there before.
-        return [place for place, known in hashed if (known in seen or remember(known)) and digests[place]]
-
-    def _repeat(self, digest: str, cell: Cell, role: str | None) -> Repeat:
-        repeat = self.found.get(digest)
-        if repeat is None:
-            repeat = self.found[digest] = Repeat(digest, cell.model, role)
-        return repeat
+        again = before | twice
+        for place in [place for place, known in enumerate(hashes) if known in again]:
+            if hashes[place] in twice:
+                twice.remove(hashes[place])  # the first of them
+            else:
+                yield place
 
     def candidates(self, most: int) -> tuple[CacheCandidate, ...]:
         """Return the prompts whose repetitions have cost most.

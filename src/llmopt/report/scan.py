@@ -98,7 +98,6 @@ _PROMPTS: Final = tuple(
     f"{function}({column}) {_RAN}"
     for function, column in (
         ("group_concat", "coalesce(prompt_digest, '')"),  # hexadecimal, so that there is nothing to escape
-        ("json_group_array", "role"),
         ("json_group_array", "input_tokens"),
         ("json_group_array", "output_tokens"),
         ("json_group_array", "cost_usd_nano"),
@@ -156,7 +155,8 @@ def scan(log: Log, selection: Selection, calls: int, by: str = "model") -> Scan:
         found.queues_ms += part.queues_ms
         # In order, whichever thread was first: it is always the same call that is the first of its kind.
         for cell, digests, columns in part.prompts:
-            found.repeats.add(cell, digests.split(","), *map(orjson.loads, columns))
+            role = cell.name if by == "role" else ""
+            found.repeats.add(cell, role, digests.split(","), *map(orjson.loads, columns))
     return found
 
 
@@ -201,7 +201,7 @@ class Part(NamedTuple):
         cells: its calls by what they have in common.
         hard: ids of the calls whose runs are to be looked at one by one.
         queues_ms: how long rate limits held calls back.
-        prompts: for a cell, what each of its calls has asked, and their roles, tokens and prices as JSON.
+        prompts: for a cell, what each of its calls has asked, and their tokens and prices as JSON.
     """
 
     cells: list[Cell]

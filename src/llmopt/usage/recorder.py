@@ -101,21 +101,25 @@ class Recorder:
             said: the text that came, where somebody has listened; else None.
         """
         values = None
-        if begun is ALONE and reply is not None and faults is None and not self._texts.tell:
+        if begun is ALONE and reply is not None and faults is None:
             try:
-                values = self._common_values(call, times_s, runs, reply)
+                values = self._common_values(call, times_s, runs, reply, said)
             except Exception:  # noqa: BLE001 - it is not like most after all
                 values = None
-        if values is not None:
-            return encoded(values), None
-        values = self._values(call, begun, times_s, runs, faults, fault, reply, said)
-        lighter = without_contents(values[_TEXTS])
+        if values is None:
+            values = self._values(call, begun, times_s, runs, faults, fault, reply, said)
+        lighter = without_contents(values[_TEXTS]) if self._texts.tell else None
         if lighter is None:
             return encoded(values), None
         return encoded(values), encoded((*values[:_TEXTS], lighter, *values[_TEXTS + 1 :]))
 
     def _common_values(
-        self, call: Call, times_s: tuple[float, float, float], runs: Sequence[Attempt], reply: Reply
+        self,
+        call: Call,
+        times_s: tuple[float, float, float],
+        runs: Sequence[Attempt],
+        reply: Reply,
+        said: str | None,
     ) -> Values | None:
         """Return the values of a call that is like most of them, or None for any other.
 
@@ -129,24 +133,31 @@ class Recorder:
             return None
         if call.trace.noted or call.key not in met or getattr(model, "key", None) not in met:
             return None
-        provider, host, model_id = entry[1]
-        asked, turn_id = self._texts.of_plain(call.prompt, model_id, wall_s), call.response.id
         name, started_s, waited_s, first_s, run_ended_s, _, used = runs[0]
         given, output, details = used or _SILENT
-        if asked is None or details or used is not reply.usage or len(turn_id) != _ULID_CHARS:
+        if details or used is not reply.usage or type(given) is not int or type(output) is not int:
             return None
-        if type(given) is not int or type(output) is not int:
+        resolved, raw, limits, turn_id = (
+            reply.resolved_model,
+            reply.response_json,
+            call.limits,
+            call.response.id,
+        )
+        source, resolved = words[reply.source], None if resolved is None else words[resolved]
+        reason, usage = None if raw is None else words[finish_reason(raw)], (given, output, None)
+        provider, host, model_id = entry[1]
+        # From here on nothing may fail: contents count as written now.
+        asked = self._texts.of_plain(call.prompt, model_id, wall_s) if len(turn_id) == _ULID_CHARS else None
+        if asked is None:
             return None
-        digest, rows = asked
-        role, agent, tags = self._labels
-        resolved, raw = reply.resolved_model, reply.response_json
-        limits, usage = call.limits, (given, output, None)
+        (digest, rows), (role, agent, tags) = asked, self._labels
+        if said:
+            rows = [*rows, *self._texts.rows([("reply", 0, said)], wall_s)]
         return (
             "call", turn_id, turn_id, None, None, None, None,
-            provider, host, model_id, None, digest, rows or None, call.stream is True,
+            provider, host, model_id, None, digest, rows or None, bool(call.stream),
             limits and limits.total_s, role, agent, tags, wall_s, began_s, ended_s, None,
-            words[reply.source], None if resolved is None else words[resolved],
-            None if raw is None else words[finish_reason(raw)], usage, None,
+            source, resolved, reason, usage, None,
             [(words[name], started_s, waited_s, first_s, run_ended_s, usage)], None, None,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from .known_secrets import KnownSecrets
-from .secret_patterns import EMAILS, GROUPS, Rule, Span
+from .secret_patterns import EMAILS, GROUPS, HEADERS, NAMES, Rule, Span
 from .values import well_formed
 
 _MOST_BEFORE = 64
@@ -38,7 +38,7 @@ class Redactor:
         self, known: KnownSecrets | None = None, *, strict_only: bool = False, emails: bool = False
     ) -> None:
         self.known = known or KnownSecrets()
-        self._groups = [group for group in GROUPS if group.strict or not strict_only] + [EMAILS] * emails
+        self._groups = [*GROUPS, HEADERS if strict_only else NAMES, *[EMAILS] * emails]
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._groups)} groups of rules, {self.known!r})"

@@ -110,12 +110,10 @@ class Group:
     Attributes:
         needs: a character that every secret of these kinds holds, or an empty text.
         rules: the rules.
-        strict: whether they hold for contents that are to be kept in full, too.
     """
 
     needs: str
     rules: tuple[Rule, ...]
-    strict: bool = True
     _trigger: Trigger = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -242,23 +240,27 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
-        "",
-        (
-            Rule("authorization", f"{_HEADER}{_IS_VALUE}", f"{_HEADER}{_IS}{_SCHEME}{_VALUE}", _authorized),
-            Rule("aws-key", f"{_AWS}{_IS_VALUE}", f"{_AWS}{_IS}{_VALUE}", _random),
-        ),
-    ),
-    Group(
-        "",
-        (
-            Rule("key", f"{_KEY}{_IS_VALUE}", f"{_KEY}{_IS}{_VALUE}", _is_no_count),
-            Rule("secret", f"{_NAMES}{_IS_VALUE}", f"{_NAMES}{_IS}{_VALUE}", _is_no_count),
-        ),
-        strict=False,
+)
+"""Kinds that are known by themselves or by what stands around them, for certain."""
+
+HEADERS = Group(
+    "",
+    (
+        Rule("authorization", f"{_HEADER}{_IS_VALUE}", f"{_HEADER}{_IS}{_SCHEME}{_VALUE}", _authorized),
+        Rule("aws-key", f"{_AWS}{_IS_VALUE}", f"{_AWS}{_IS}{_VALUE}", _random),
     ),
 )
-"""All kinds. Where two overlap, both are taken out as one, under the label of that which begins first."""
+"""What is given with a name that says so for certain."""
+
+NAMES = Group(
+    "",
+    (
+        *HEADERS.rules,
+        Rule("key", f"{_KEY}{_IS_VALUE}", f"{_KEY}{_IS}{_VALUE}", _is_no_count),
+        Rule("secret", f"{_NAMES}{_IS_VALUE}", f"{_NAMES}{_IS}{_VALUE}", _is_no_count),
+    ),
+)
+"""The same, and what is given with a name that often says so."""
 
 EMAILS = Group(
     "@",
@@ -271,6 +273,5 @@ EMAILS = Group(
             _LOCAL,
         ),
     ),
-    strict=False,
 )
 """Addresses, which are no secrets, and nobody else's business."""
