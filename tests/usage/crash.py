@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from struct import Struct
 
 import orjson
 
@@ -38,7 +37,6 @@ KILLS_A_ROUND = 50
 RECORDS = 1_200  # that a worker has acknowledged at most when it is chosen to be killed
 PAUSE_S, PATIENCE_S = 0.02, 5.0
 SEGMENT_BYTES = 2**15  # so that many files begin and end
-COUNT = Struct("<Q")
 
 
 def write(connection, payloads):
@@ -53,7 +51,7 @@ class Worker:
 
     def __init__(self, path, life, board, place, seed):
         self.life, self._board, self._place = life, board, place
-        COUNT.pack_into(board, place, 0)
+        board[place] = 0
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -70,7 +68,7 @@ class Worker:
                 number += 1
                 text = "x" * chance.randrange(20, 600)
                 if drainer.put(orjson.dumps(["record", self.life, number, text])):
-                    COUNT.pack_into(self._board, self._place, number)
+                    self._board[self._place] = number
             what = chance.random()
             if what < 0.02:
                 drainer.close()
@@ -81,7 +79,7 @@ class Worker:
 
     def acknowledged(self):
         """Return how many records it has acknowledged."""
-        return COUNT.unpack_from(self._board, self._place)[0]
+        return self._board[self._place]
 
     def kill(self):
         """End it, and return how many records it has acknowledged."""
@@ -93,9 +91,9 @@ class Worker:
 
 def torment(path, kills, chance):
     """Kill workers, and return how many records each life has acknowledged."""
-    board = mmap.mmap(-1, WORKERS * COUNT.size)
+    board = memoryview(mmap.mmap(-1, 8 * WORKERS)).cast("Q")  # struct would put a zero there first
     acknowledged = {}
-    workers = [Worker(path, life, board, life * COUNT.size, chance.random()) for life in range(WORKERS)]
+    workers = [Worker(path, life, board, life, chance.random()) for life in range(WORKERS)]
     for life in range(WORKERS, WORKERS + kills):
         place, records = chance.randrange(WORKERS), chance.randrange(RECORDS)
         victim, give_up_at = workers[place], time.monotonic() + PATIENCE_S
@@ -103,7 +101,7 @@ def torment(path, kills, chance):
             time.sleep(0.001)
         time.sleep(chance.random() * PAUSE_S)
         acknowledged[victim.life] = victim.kill()
-        workers[place] = Worker(path, life, board, place * COUNT.size, chance.random())
+        workers[place] = Worker(path, life, board, place, chance.random())
     for worker in workers:
         acknowledged[worker.life] = worker.kill()
     return acknowledged

@@ -63,10 +63,10 @@ def report_of(
     Example:
         >>> import llmopt
         >>> from llmopt.testing import ScriptedModel
-        >>> model = llmopt.wrap(ScriptedModel(["HOLD"]), llmopt.UsageLog("usage.db", role="tactical"))
+        >>> model = llmopt.wrap(ScriptedModel(["HOLD"]), llmopt.UsageLog("squad.db", role="tactical"))
         >>> model.prompt("What now?").text()
         'HOLD'
-        >>> report_of("usage.db", by="role").groups[0].name
+        >>> report_of("squad.db", by="role").groups[0].name
         'tactical'
     """
     if by not in BY:

@@ -268,7 +268,7 @@ def _part(rows: Iterable[tuple[Any, ...]], day: str) -> Part:
             name,
             model,
             price,
-            Counts(*counts, Counter(outcomes), Counter(sources)),
+            Counts._make([*counts, Counter[str](outcomes), Counter[str](sources)]),
             Sums(*tokens[: len(_TOKENS)]),
             Sums(*tokens[len(_TOKENS) :]),
             cost_nano,
