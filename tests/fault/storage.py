@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from errno import EMFILE, ENOSPC, EROFS
 from typing import Any
 
 import llmopt
@@ -13,6 +14,7 @@ from llmopt import Cache, SQLiteStore, UsageLog
 from llmopt.cache.memory import MemoryStore
 from llmopt.testing import FaultPlan, FaultyStore
 from llmopt.usage.database import connect
+from llmopt.usage.disk import private_file
 
 from ..middleware.conftest import Outcome
 from .stage import Fault, Logged, Stage
@@ -102,34 +104,53 @@ def rows(stage: Stage, query: str) -> list[dict[str, Any]]:
         return list(database.query(query))
 
 
-def opening(stage: Stage, opener: Callable[[str], sqlite3.Connection]) -> None:
-    """Have the files of this test's log opened by `opener`; other logs may be at work."""
+def is_of(stage: Stage, path: str) -> bool:
+    """Tell whether a file belongs to this test's log; other logs may be at work."""
+    return path.startswith(os.path.realpath(stage.folder / "log"))
 
-    def opened(path: str) -> sqlite3.Connection:
-        return opener(path) if path == os.path.realpath(stage.folder / "log" / "usage.db") else connect(path)
 
-    stage.patch.setattr("llmopt.usage.sink.connect", opened)
+def opening(stage: Stage, opener: Callable[..., sqlite3.Connection]) -> None:
+    """Have the database of this test's log opened by `opener`."""
+
+    def opened(path: str, *rest: Any) -> sqlite3.Connection:
+        return (opener if is_of(stage, path) else connect)(path, *rest)
+
+    stage.patch.setattr("llmopt.usage.drain.connect", opened)
+
+
+def without_files(stage: Stage, code: int) -> list[bool]:
+    """Let no file be made for this test's log, until the list that is returned is empty."""
+    broken = [True]
+
+    def made(path: str, *rest: Any) -> int:
+        if broken and is_of(stage, path):
+            raise OSError(code, os.strerror(code), path)
+        return private_file(path, *rest)
+
+    for module in ("segments", "locks"):
+        stage.patch.setattr(f"llmopt.usage.{module}.private_file", made)
+    return broken
 
 
 def log_is_full(stage: Stage) -> Outcome:
     full = [True]
 
-    def full_for_once(path: str) -> sqlite3.Connection:
-        connection = connect(path)
+    def full_for_once(path: str, *rest: Any) -> sqlite3.Connection:
+        connection = connect(path, *rest)
         if full:
             connection.execute("PRAGMA max_page_count = 1")  # it shrinks no further than it is
-            full.clear()
         return connection
 
     opening(stage, full_for_once)
     log = logging(stage, tags={"long": "x" * 100_000})
     outcome = stage.ask()
-    llmopt.usage.flush()
-    assert (log.stats()["failed"], log.stats()["written"]) == (1, 0)
+    assert not llmopt.usage.flush()
     assert f"{log.path}: database or disk is full" in stage.caplog.text
+    full.clear()
     stage.ask("another")
-    assert rows(stage, "SELECT reason, records FROM drops") == [{"reason": "SQLITE_FULL", "records": 1}]
-    assert rows(stage, "SELECT count(*) AS n FROM calls") == [{"n": 1}]
+    assert llmopt.usage.flush()
+    assert rows(stage, "SELECT count(*) AS n FROM calls") == [{"n": 2}]
+    assert log.stats()["failed"] == 0
     return outcome
 
 
@@ -140,21 +161,21 @@ def log_is_locked(stage: Stage) -> Outcome:
     with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         outcome = stage.ask()  # which does not wait
-        assert log.stats()["written"] == 1
+        assert log.stats()["undrained_bytes"] > 0
         other.execute("ROLLBACK")
     assert rows(stage, "SELECT status FROM calls") == [{"status": "ok"}] * 2
     return outcome
 
 
-def failing_log(*names: str) -> Callable[[Stage], Outcome]:
-    """A log whose file cannot be made."""
+def failing_log(code: int) -> Callable[[Stage], Outcome]:
+    """A log whose files cannot be made."""
 
     def play(stage: Stage) -> Outcome:
-        opening(stage, FaultPlan.of(*names).around(connect))
+        without_files(stage, code)
         log = logging(stage)
         outcome = stage.ask()
-        llmopt.usage.flush()
         assert log.stats()["failed"] == 1
+        assert "calls are not logged" in stage.caplog.text
         return outcome
 
     return play
@@ -162,24 +183,30 @@ def failing_log(*names: str) -> Callable[[Stage], Outcome]:
 
 def log_is_no_database(stage: Stage) -> Outcome:
     (stage.folder / "log").mkdir()
-    (stage.folder / "log" / "usage.db").write_bytes(b"This is no database. " * 999)
+    file = stage.folder / "log" / "usage.db"
+    file.write_bytes(b"This is no database. " * 999)
     log = logging(stage)
     outcome = stage.ask()
-    llmopt.usage.flush()
-    assert log.stats()["failed"] == 1
-    assert (stage.folder / "log" / "usage.db").read_bytes().startswith(b"This is no database.")
+    assert not llmopt.usage.flush()
+    assert file.read_bytes().startswith(b"This is no database.")
+    assert log.stats()["failed"] == 0
+    file.unlink()
+    assert rows(stage, "SELECT count(*) AS n FROM calls") == [{"n": 1}]
     return outcome
 
 
 def strict_log(stage: Stage) -> Outcome:
-    opening(stage, FaultPlan.of("disk_full").around(connect))
+    broken = without_files(stage, ENOSPC)
     logging(stage, strict=True)
-    return stage.ask()
+    outcome = stage.ask()
+    broken.clear()
+    return outcome
 
 
 ASKED_AGAIN = "The answer: the model is asked, and the fault counted"
 MISSED = Logged("ok", 1, cache="miss")
 LOST = "A warning, once; `UsageLog.stats()` counts the lost row"
+WAITS = "A warning, once; its row waits in the spool until"
 
 FAULTS = (
     Fault("cache: cannot be written", "The disk under the store is full (ENOSPC)", ASKED_AGAIN,
@@ -196,16 +223,17 @@ FAULTS = (
           cached(folder_is_missing), "two", MISSED),
     Fault("cache: damaged entry", "Some bytes of an entry have changed",
           "The answer: the model is asked, and the entry replaced", entry_is_damaged, "two", MISSED),
-    Fault("log: full disk", "SQLite cannot make its file any larger", "The answer", log_is_full, "Hi",
-          f"{LOST}, and so does the table `drops` as soon as it can"),
+    Fault("log: full database", "SQLite cannot make its file any larger", "The answer", log_is_full, "Hi",
+          f"{WAITS} there is room"),
     Fault("log: locked file", "Another process holds the file's lock", "The answer, without waiting",
           log_is_locked, "Hi", "Its row, as soon as the lock is free"),
-    Fault("log: read-only folder", "The file cannot be made (EROFS)", "The answer",
-          failing_log("read_only"), "Hi", LOST),
+    Fault("log: full disk", "No file can be made (ENOSPC)", "The answer", failing_log(ENOSPC), "Hi", LOST),
+    Fault("log: read-only folder", "No file can be made (EROFS)", "The answer",
+          failing_log(EROFS), "Hi", LOST),
     Fault("log: too many files", "The process may open no more files (EMFILE)", "The answer",
-          failing_log("too_many_files"), "Hi", LOST),
+          failing_log(EMFILE), "Hi", LOST),
     Fault("log: no database", "The file is something else", "The answer; the file stays as it is",
-          log_is_no_database, "Hi", LOST),
+          log_is_no_database, "Hi", f"{WAITS} it is moved away"),
     Fault("log: strict", "The disk is full, and the log is `strict`", "The answer, then `StoreError`",
           strict_log, "StoreError", LOST, heard="Hi"),
 )  # fmt: skip
